@@ -1,0 +1,6 @@
+package filter
+
+// Session is what scripts know of one SMTP session.
+type Session struct {
+	ID string
+}
