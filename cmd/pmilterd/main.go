@@ -1,0 +1,24 @@
+// Command pmilterd is a programmable milter server: Postfix or Sendmail asks
+// it about each SMTP phase, and scripts in JavaScript or TypeScript answer.
+//
+// This package has the commands, their flags and the exit status; what they do
+// lives in the packages below.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// main only wires the process to run, which a test can call too.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks us to stop; a second one has its usual effect, so
+	// that somebody at a terminal is never held up by a drain.
+	context.AfterFunc(ctx, stop)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
+	stop()
+	os.Exit(status)
+}
