@@ -66,20 +66,25 @@ func usagef(format string, args ...any) error {
 // exit status. It returns soon after ctx is done.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer,
 	env func(string) (string, bool),
-) (status int) {
+) int {
 	a := &app{
 		stdin: stdin, stdout: stdout, stderr: stderr, env: env,
 		version: readVersion(), hangup: notifyHangup,
 	}
+	return a.run(ctx, args, a.commands())
+}
+
+// run runs the one of commands that args name.
+func (a *app) run(ctx context.Context, args []string, commands []*cobra.Command) (status int) {
 	defer func() {
 		if p := recover(); p != nil {
-			complain(stderr, fmt.Errorf("internal error: %v (at %s); this is a bug in pmilterd %s, please report it",
-				p, panicPlace(), a.version))
+			complain(a.stderr, fmt.Errorf("internal error: %s (at %s); this is a bug in pmilterd %s, please report it",
+				printable(fmt.Sprint(p)), panicPlace(), a.version))
 			status = exitFault
 		}
 	}()
 
-	root, started := newRootCommand(a)
+	root, started := newRootCommand(a, commands)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -88,17 +93,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var usage *usageError
 	if *started && !errors.As(err, &usage) {
 		if !errors.Is(err, errReported) {
-			complain(stderr, err)
+			complain(a.stderr, err)
 		}
 		return exitFault
 	}
-	complain(stderr, fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath()))
+	complain(a.stderr, fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath()))
 	return exitUsage
 }
 
 // newRootCommand builds the tree of commands. started becomes true when a
 // command's own code begins: an error before that is wrong usage.
-func newRootCommand(a *app) (root *cobra.Command, started *bool) {
+func newRootCommand(a *app, commands []*cobra.Command) (root *cobra.Command, started *bool) {
 	root = &cobra.Command{
 		Use:   "pmilterd",
 		Short: "A programmable milter server",
@@ -113,7 +118,7 @@ func newRootCommand(a *app) (root *cobra.Command, started *bool) {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(a.commands()...)
+	root.AddCommand(commands...)
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
