@@ -1,0 +1,231 @@
+// Package postfixtest runs a private, real Postfix for a test: its own
+// configuration, queue and data folders, loopback ports that were free, started
+// as the test's child and stopped with it. What it delivers ends in a small
+// LMTP sink inside the test, byte for byte.
+//
+// It never touches the system's own Postfix, and any number of instances run
+// side by side. Postfix starts as root only: without root, or without the
+// package, Start skips the test and says so; with PMILTER_REQUIRE_MTA=1 it
+// fails it instead.
+package postfixtest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// RequireEnv is the environment variable that, set to 1, turns a missing MTA
+// from a skipped test into a failed one.
+const RequireEnv = "PMILTER_REQUIRE_MTA"
+
+// startTimeout bounds how long Postfix may take to greet, stopTimeout how long
+// it may take to go away before it is killed.
+const (
+	startTimeout = 20 * time.Second
+	stopTimeout  = 10 * time.Second
+)
+
+// Config says how an instance differs from the plain one.
+type Config struct {
+	Milters         []string          // smtpd_milters, in Postfix's notation: "unix:/path", "inet:host:port"
+	NonSMTPDMilters []string          // non_smtpd_milters
+	MainCF          map[string]string // further parameters; they win over ours
+	Sink            SinkConfig        // how the delivery side behaves
+}
+
+// Postfix is a running instance. Its methods may be called from several
+// goroutines at once; those with a t may only be called while t runs.
+type Postfix struct {
+	// Dir is the instance's folder; the mail system's user may enter it, so a
+	// milter's unix socket can live there.
+	Dir string
+	// Addr is where it speaks SMTP, "127.0.0.1:port".
+	Addr string
+	// Sink receives what is delivered.
+	Sink *Sink
+
+	programs programs
+	master   *exec.Cmd
+	exited   chan struct{}
+}
+
+// programs are the folders in which Postfix keeps its programs.
+type programs struct {
+	daemons  string // daemon_directory
+	commands string // command_directory
+}
+
+// Start runs a private Postfix until the test and its subtests are done. It
+// returns once the SMTP port greets.
+func Start(t testing.TB, config Config) *Postfix {
+	t.Helper()
+	progs := require(t)
+	dir, err := os.MkdirTemp("", "pfx")
+	if err != nil {
+		t.Fatalf("postfixtest: %v", err)
+	}
+	t.Cleanup(func() { removeAll(t, dir) })
+	p := &Postfix{Dir: dir, Sink: startSink(t, config.Sink), programs: progs}
+	// A free port can be lost between its choice and its use.
+	for attempt := 1; ; attempt++ {
+		p.Addr = FreeAddr(t, "127.0.0.1")
+		if err := p.start(config); err == nil {
+			break
+		} else if attempt == 3 {
+			t.Fatalf("postfixtest: start: %v\n%s", err, p.Log())
+		}
+	}
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("mail log:\n%s", p.Log())
+		}
+	})
+	return p
+}
+
+// require finds Postfix's programs, or ends the test.
+func require(t testing.TB) programs {
+	t.Helper()
+	var missing string
+	postconf, err := lookPath("postconf")
+	switch {
+	case err != nil:
+		missing = "Postfix is not installed (apt-get install postfix)"
+	case os.Geteuid() != 0:
+		missing = "Postfix starts as root only, and this test does not run as root"
+	}
+	if missing != "" {
+		if os.Getenv(RequireEnv) == "1" {
+			t.Fatalf("%s, and %s=1 asks for it", missing, RequireEnv)
+		}
+		t.Skip("left out: " + missing)
+	}
+	out, err := exec.Command(postconf, "-dh", "daemon_directory", "command_directory").Output()
+	lines := strings.Fields(string(out))
+	if err != nil || len(lines) != 2 {
+		t.Fatalf("postfixtest: postconf: %q, %v", out, err)
+	}
+	return programs{daemons: lines[0], commands: lines[1]}
+}
+
+// lookPath is exec.LookPath that also knows /usr/sbin, where Debian keeps
+// Postfix and which is not on everyone's PATH.
+func lookPath(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	return exec.LookPath(filepath.Join("/usr/sbin", name))
+}
+
+// FreeAddr is host with a TCP port that was free a moment ago.
+func FreeAddr(t testing.TB, host string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatalf("postfixtest: free port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start writes the instance's files and runs its master process.
+func (p *Postfix) start(config Config) error {
+	if err := p.layOut(config); err != nil {
+		return err
+	}
+	// A file, not a pipe: daemons inherit it and may outlive the master a little.
+	output, err := os.Create(p.outputFile())
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	// -d: stay in the foreground, as a child that we can wait for.
+	p.master = exec.Command(filepath.Join(p.programs.daemons, "master"), "-c", p.configDir(), "-d")
+	p.master.Stdout, p.master.Stderr = output, output
+	p.master.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG=" + p.configDir()}
+	// Its own session: master signals its whole process group when it ends.
+	p.master.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	if err := p.master.Start(); err != nil {
+		return fmt.Errorf("master: %w", err)
+	}
+	p.exited = make(chan struct{})
+	go func() {
+		defer close(p.exited)
+		_ = p.master.Wait() // how it ended shows in output and log
+	}()
+	if err := p.awaitGreeting(); err != nil {
+		p.stop()
+		return err
+	}
+	return nil
+}
+
+// awaitGreeting returns when the SMTP port can be connected to. It does not
+// wait for the greeting itself: that may depend on a milter that is not there yet.
+func (p *Postfix) awaitGreeting() error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		conn, err := net.DialTimeout("tcp", p.Addr, time.Second)
+		if err == nil {
+			conn.Close()
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no listener after %v: %w", startTimeout, err)
+		}
+		select {
+		case <-p.exited:
+			output, _ := os.ReadFile(p.outputFile()) // best effort: it explains the error
+			return fmt.Errorf("master ended: %s", output)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the master process and all its daemons, and waits for them.
+func (p *Postfix) stop() {
+	if p.master == nil || p.exited == nil {
+		return
+	}
+	pid := p.master.Process.Pid
+	_ = p.master.Process.Signal(syscall.SIGTERM) // it may be gone already
+	select {
+	case <-p.exited:
+	case <-time.After(stopTimeout):
+	}
+	// What is left of the session that we made; none is the normal case.
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	<-p.exited
+}
+
+// Reload has Postfix read its configuration again after main.cf was changed
+// with Set: new processes take the place of the present ones, which finish
+// the session that they serve.
+func (p *Postfix) Reload(t testing.TB) {
+	t.Helper()
+	if err := p.master.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatalf("postfixtest: reload: %v", err)
+	}
+}
+
+// removeAll removes an instance's folder. Daemons that are just ending may
+// still write into it.
+func removeAll(t testing.TB, dir string) {
+	t.Helper()
+	var err error
+	for range 50 {
+		if err = os.RemoveAll(dir); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("postfixtest: %v", err)
+}
