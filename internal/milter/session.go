@@ -1,7 +1,7 @@
 package milter
 
 import (
-	"github.com/emersion/go-milter"
+	wire "github.com/emersion/go-milter"
 )
 
 // Session answers the commands of one milter connection. The engine calls it
@@ -18,7 +18,7 @@ type Session interface {
 	Negotiate(offer Options) Options
 	// Connect: host is the client's name as the MTA gives it, possibly
 	// "[192.0.2.1]" or "unknown"; addr is empty for FamilyUnknown.
-	Connect(host string, family milter.ProtoFamily, port uint16, addr string) Reply
+	Connect(host string, family wire.ProtoFamily, port uint16, addr string) Reply
 	// Helo is called for each HELO or EHLO, possibly several times, possibly
 	// without Connect.
 	Helo(name string) Reply
@@ -52,8 +52,8 @@ type Session interface {
 // Options are the three words of SMFIC_OPTNEG.
 type Options struct {
 	Version  uint32
-	Actions  milter.OptAction
-	Protocol milter.OptProtocol
+	Actions  wire.OptAction
+	Protocol wire.OptProtocol
 }
 
 // Reply is the answer to one command. The zero value is no answer at all and
@@ -62,7 +62,7 @@ type Options struct {
 // With Code set, Action must be ActReplyCode; the engine forms the SMTP reply
 // from Code, Enhanced and Text (which may have several lines).
 type Reply struct {
-	Action   milter.ActionCode
+	Action   wire.ActionCode
 	Code     int    // 4xx or 5xx
 	Enhanced string // "5.7.1", or "" for none
 	Text     string // UTF-8, lines separated by LF
