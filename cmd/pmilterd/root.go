@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"pmilter/internal/config"
 )
 
 // The exit status of every command.
@@ -183,6 +185,20 @@ func newHelpCommand() *cobra.Command {
 func (a *app) configFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&a.configFile, "config", "c", "",
 		"configuration `FILE` (default $PMILTER_CONFIG, ./pmilter.toml, /etc/pmilter/pmilter.toml)")
+}
+
+// loadConfig reads the configuration that -c names, or else the first of the
+// usual places; with none of these the defaults apply. The error may be a
+// config.Errors, with a line for each fault.
+func (a *app) loadConfig() (*config.Config, error) {
+	path := a.configFile
+	if path == "" {
+		var ok bool
+		if path, ok = config.Find(a.env); !ok {
+			return config.Default(), nil
+		}
+	}
+	return config.Load(path, a.env)
 }
 
 // noArgs is cobra.NoArgs with words that fit a command without subcommands.
