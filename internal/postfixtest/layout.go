@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // masterCF is what the instance runs: the services a mail needs from smtpd or
@@ -134,7 +135,10 @@ func (p *Postfix) layOut(config Config) error {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		fmt.Fprintf(&main, "%s = %s\n", name, settings[name])
 	}
-	if err := os.WriteFile(filepath.Join(p.configDir(), "main.cf"), []byte(main.String()), 0o644); err != nil {
+	if err := os.WriteFile(p.mainCFFile(), []byte(main.String()), 0o644); err != nil {
+		return err
+	}
+	if err := p.ageMainCF(); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(p.configDir(), "master.cf"), fmt.Appendf(nil, masterCF, p.Addr), 0o644)
@@ -158,8 +162,16 @@ func mailIDs() (uid, gid int, err error) {
 	return uid, gid, err
 }
 
-func (p *Postfix) configDir() string { return filepath.Join(p.Dir, "config") }
-func (p *Postfix) logFile() string   { return filepath.Join(p.Dir, "mail.log") }
+// ageMainCF makes main.cf look old: Postfix does not trust a configuration file
+// that changed within the last second and waits (dict_load_file_xt).
+func (p *Postfix) ageMainCF() error {
+	then := time.Now().Add(-time.Hour)
+	return os.Chtimes(p.mainCFFile(), then, then)
+}
+
+func (p *Postfix) mainCFFile() string { return filepath.Join(p.configDir(), "main.cf") }
+func (p *Postfix) configDir() string  { return filepath.Join(p.Dir, "config") }
+func (p *Postfix) logFile() string    { return filepath.Join(p.Dir, "mail.log") }
 
 // outputFile has what the master process itself prints, before it can log.
 func (p *Postfix) outputFile() string { return filepath.Join(p.Dir, "master.out") }

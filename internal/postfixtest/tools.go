@@ -123,4 +123,7 @@ func (p *Postfix) SMTPSource(args ...string) (string, error) {
 func (p *Postfix) Set(t testing.TB, name, value string) {
 	t.Helper()
 	p.run(t, nil, "postconf", "-e", name+"="+value)
+	if err := p.ageMainCF(); err != nil {
+		t.Fatalf("postfixtest: %v", err)
+	}
 }
