@@ -188,7 +188,7 @@ const flushSize = 256 << 10
 
 // send writes all frames and the final reply: in one write, if they are not
 // larger than flushSize. out is a buffer to use; it is returned for reuse.
-func (m *Modifications) send(out, reply []byte, write func([]byte) error) ([]byte, error) {
+func (m *Modifications) send(out []byte, reply Reply, protocol wire.OptProtocol, write func([]byte) error) ([]byte, error) {
 	out = append(out[:0], m.buf[:m.bodyAt]...)
 	for rest := m.body; m.hasBody; {
 		chunk := rest[:min(len(rest), wire.MaxBodyChunk)]
@@ -205,6 +205,6 @@ func (m *Modifications) send(out, reply []byte, write func([]byte) error) ([]byt
 		}
 	}
 	out = append(out, m.buf[m.bodyAt:]...)
-	out = append(out, reply...)
+	out = AppendReply(out, reply, byte(wire.CodeEOB), protocol)
 	return out, write(out)
 }

@@ -99,6 +99,11 @@ func parseConnect(p []byte) (connectInfo, error) {
 	if len(rest) == 0 {
 		return info, nil
 	}
+	if info.family == wire.FamilyUnix && (rest[0] != 0 || len(rest) == 1) {
+		// The MTAs send a port of 0 here; others, go-milter's client for one, none.
+		info.addr, err = parseString(rest)
+		return info, err
+	}
 	if len(rest) < 2 {
 		return connectInfo{}, fmt.Errorf("%w: port cut short", errMalformed)
 	}
