@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a test's flag
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func env(kv ...string) func(string) (string, bool) {
 	return func(name string) (string, bool) {

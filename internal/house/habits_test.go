@@ -39,8 +39,8 @@ func TestNoGlobals(t *testing.T) {
 				continue
 			}
 			for _, spec := range group.Specs {
-				spec := spec.(*ast.ValueSpec) //nolint:forcetypeassert,errcheck // of a var always
-				if !constant(spec) && !embedded(group, spec) && !excused(f, spec.Pos()) {
+				spec, ok := spec.(*ast.ValueSpec)
+				if ok && !constant(spec) && !embedded(group, spec) && !excused(f, spec.Pos()) {
 					t.Errorf("%s: package-level variable %s", f.set.Position(spec.Pos()), spec.Names[0].Name)
 				}
 			}

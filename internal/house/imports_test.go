@@ -20,6 +20,7 @@ func layers() []layer {
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
 			"filter", "internal/milter", // what send, try and check show
 		}},
+		{"integration", nil}, // only tests, of the real binary
 		{"internal/daemon", []string{
 			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log",

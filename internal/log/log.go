@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/buffer"
@@ -115,7 +114,7 @@ func (e oneLine) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buff
 			if steers(r) {
 				line.AppendString(fmt.Sprintf(`\u%04x`, r)) // the character in JSON
 			} else {
-				line.Write(utf8.AppendRune(nil, r))
+				line.AppendString(string(r))
 			}
 		}
 	}

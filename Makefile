@@ -1,0 +1,96 @@
+# pmilterd: what a person or a machine does with this repository.
+# `make help` lists it; the first one is the default.
+
+# The go command and where things go. GO can be another go: make GO=go1.27 test
+GO       ?= go
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 10
+# Which packages; make test PKG=./filter/...
+PKG      ?= ./...
+
+# The binary says which commit it is made of, unless git cannot tell.
+VCS   := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
+BUILD := $(GO) build -buildvcs=$(VCS) -trimpath
+# The race detector needs a C compiler (Debian: gcc).
+RACE   = $(shell command -v gcc >/dev/null || command -v clang >/dev/null && echo -race)
+# Where make keeps what it builds and what the playground delivers (ignored by git).
+TMP   := tmp
+BIN   := $(TMP)/bin
+# The pinned tools are a module of their own: tools/go.mod.
+TOOLS := $(BIN)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt fuzz bench check tidy clean deps
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+# ---- to use it
+
+# The playground needs no mail server: SMTP on 127.0.0.1:2525, the scripts in
+# scripts/ (edit them while it runs), accepted mail in tmp/maildir.
+run: build ## the playground: send mail to 127.0.0.1:2525, edit scripts/, look
+	./pmilterd try -c scripts/pmilter.toml --smtp 127.0.0.1:2525 --maildir ./$(TMP)/maildir
+
+build: ## ./pmilterd
+	$(BUILD) -o pmilterd ./cmd/pmilterd
+
+# ---- to trust it
+
+# Everything, the tests behind a real private Postfix included. As root, what is
+# missing of Debian's packages is installed first; otherwise make says what is
+# left out. With PMILTER_REQUIRE_MTA=1 a left-out part is a failure.
+test: deps ## all tests, with -race; behind a real Postfix, too
+	$(GO) test $(RACE) -shuffle=on -timeout 12m $(PKG)
+	@.ci/deps.sh --check >/dev/null 2>&1 || echo "make test: passed, but for what was left out: see at the top"
+
+deps:
+	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] || [ -n "$$PMILTER_REQUIRE_MTA" ]; then \
+		.ci/deps.sh && exit 0; \
+		[ -z "$$PMILTER_REQUIRE_MTA" ] || exit 1; \
+	fi; \
+	.ci/deps.sh --check; \
+	echo "make test: tests that need a real Postfix, miltertest or the race detector are LEFT OUT where these are missing;"; \
+	echo "make test: to have them, install the packages above, or run make test as root, which does that"
+
+lint: $(TOOLS) ## gofumpt, gci and golangci-lint
+	$(GO) vet $(PKG)
+	$(BIN)/golangci-lint fmt --diff
+	$(BIN)/golangci-lint run $(PKG)
+
+fmt: $(TOOLS) ## formats all Go files
+	$(BIN)/golangci-lint fmt
+
+# Each fuzz target for FUZZTIME, on what was found before and beyond.
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
+		targets=$$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); \
+		for f in $$targets; do \
+			echo "== $$pkg $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# A speed claim cites benchstat over ten runs: make bench > new.txt, then
+# tmp/bin/benchstat old.txt new.txt
+bench: $(TOOLS) ## all benchmarks, COUNT (10) times, with a summary
+	@mkdir -p $(TMP)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee $(TMP)/bench.txt
+	$(BIN)/benchstat $(TMP)/bench.txt
+
+check: lint tidy test ## all that must hold before a commit
+
+tidy:
+	$(GO) mod tidy -diff
+
+clean: ## removes what make built; the playground's mail, too
+	rm -rf pmilterd $(TMP)
+
+# golangci-lint takes minutes to build: once, until the pins change.
+$(TOOLS): tools/go.mod tools/go.sum
+	@mkdir -p $(BIN)
+	@echo "building the pinned tools into $(BIN): this takes a few minutes, once"
+	cd tools && $(GO) build -buildvcs=false -o ../$(BIN)/ tool
+	@touch $@
