@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"pmilter/internal/milter"
 )
 
 // text is any string.
@@ -191,7 +193,7 @@ func listen(to *[]string) setter {
 					s = prefix + l.absolute(path)
 				}
 			}
-			if err := checkAddress(s); err != nil {
+			if _, err := milter.ParseAddr(s); err != nil {
 				return err
 			}
 			if slices.Contains(list, s) {
