@@ -31,7 +31,7 @@ help: ## this list
 # The playground needs no mail server: SMTP on 127.0.0.1:2525, the scripts in
 # scripts/ (edit them while it runs), accepted mail in tmp/maildir.
 run: build ## the playground: send mail to 127.0.0.1:2525, edit scripts/, look
-	./pmilterd try -c scripts/pmilter.toml --smtp 127.0.0.1:2525 --maildir ./$(TMP)/maildir
+	./pmilterd try $(if $(wildcard scripts/pmilter.toml),-c scripts/pmilter.toml) --smtp 127.0.0.1:2525 --maildir ./$(TMP)/maildir
 
 build: ## ./pmilterd
 	$(BUILD) -o pmilterd ./cmd/pmilterd
@@ -66,8 +66,8 @@ fmt: $(TOOLS) ## formats all Go files
 # Each fuzz target for FUZZTIME, on what was found before and beyond.
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@set -e; for pkg in $$($(GO) list $(PKG)); do \
-		targets=$$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); \
-		for f in $$targets; do \
+		listed=$$($(GO) test -list '^Fuzz' $$pkg) || { echo "$$listed"; exit 1; }; \
+		for f in $$(echo "$$listed" | sed -n '/^Fuzz/p'); do \
 			echo "== $$pkg $$f"; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
