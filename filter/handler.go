@@ -46,10 +46,10 @@ type Call struct {
 	Phase    Phase
 	Deadline time.Time // of the whole phase, awaits included
 
-	Name      string   // helo: the name; unknown: the command
-	Address   *Address // mail, rcpt
-	HeaderName, HeaderValue string // header
-	Chunk     []byte   // body: valid during the call
+	Name                    string   // helo: the name; unknown: the command
+	Address                 *Address // mail, rcpt
+	HeaderName, HeaderValue string   // header
+	Chunk                   []byte   // body: valid during the call
 
 	// Overrun is called at most once, when the call passed its deadline and
 	// could not be stopped: from then on the world, its session and its

@@ -1,19 +1,141 @@
 package script
 
 import (
+	"errors"
+	"fmt"
+	"time"
+
 	"github.com/dop251/goja"
 	"go.uber.org/zap"
 
 	"pmilter/filter"
 )
 
+// maxCallDepth bounds recursion. Unwinding it through native frames is
+// quadratic in goja, and Go's stack overflow would end the process.
+const maxCallDepth = 400
+
 // World is the JavaScript world of one SMTP connection: one goja runtime that
 // holds all scripts of a set. It belongs to one goroutine at a time.
 type World struct {
-	rt      *goja.Runtime
-	set     *Set
-	session *filter.Session // nil until a connection takes the world
-	log     *zap.Logger
-	tasks   taskQueue
-	timers  *timers // of globals: setTimeout and its kin
+	rt     *goja.Runtime
+	set    *Set
+	log    *zap.Logger
+	limits Limits
+	watch  watched // the watchdog's view of the call under way
+	tasks  taskQueue
+	timers *timers // nil until a script uses one
+
+	session  *filter.Session // nil while only top-level code has run
+	handlers [][filter.NumPhases]goja.Callable
+	call     *filter.Call // under way, or the last one
+	args     [3]goja.Value
+	rejected []*goja.Promise // without a handler, so far
+	impure   bool            // top-level code asked for the time, chance or an effect
+	objects  objects
+}
+
+var _ filter.Handler = (*World)(nil)
+
+// newWorld makes a runtime and runs the set's top-level code in it, which may
+// take limits.CPU.
+func newWorld(s *Set, session *filter.Session) (*World, error) {
+	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits}
+	w.tasks.ready = make(chan struct{}, 1)
+	w.objects.init()
+	w.rt.SetMaxCallStackSize(maxCallDepth)
+	w.rt.SetPromiseRejectionTracker(w.trackRejection)
+	if session != nil {
+		w.log = w.log.With(zap.String("session", session.ID))
+	}
+	s.o.watchdog.add(w)
+	if err := w.start(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// start installs what the scripts can reach and runs their top-level code.
+func (w *World) start() error {
+	boot := &filter.Call{Script: -1, Deadline: time.Now().Add(w.limits.Timeout)}
+	w.call = boot
+	var exports goja.Value
+	err := w.stretch(boot.Deadline, func() error {
+		installGlobals(w, w.set.bundle.usage)
+		installGuards(w, w.set.bundle.usage)
+		run, err := w.rt.RunProgram(w.set.bundle.program)
+		if err != nil {
+			return err
+		}
+		call, ok := goja.AssertFunction(run)
+		if !ok {
+			return errors.New("the bundle is no function")
+		}
+		exports, err = call(goja.Undefined(), w.rt.ToValue(w.native))
+		return err
+	})
+	if err != nil {
+		return w.fault(boot, err)
+	}
+	return w.bindHandlers(exports)
+}
+
+// bindHandlers keeps the functions that the scripts export.
+func (w *World) bindHandlers(exports goja.Value) error {
+	list, ok := exports.(*goja.Object)
+	if !ok {
+		return errors.New("the bundle gives no exports")
+	}
+	w.objects.exports = list
+	w.handlers = make([][filter.NumPhases]goja.Callable, len(w.set.scripts))
+	for i, s := range w.set.scripts {
+		module := list.Get(fmt.Sprint(i)).ToObject(w.rt)
+		for p := range filter.Phase(filter.NumPhases) {
+			if !s.Phases.Has(p) {
+				continue
+			}
+			fn, ok := goja.AssertFunction(module.Get(p.String()))
+			if !ok {
+				return &filter.ScriptError{Script: s.Name, Message: p.String() + " is no function", Pos: filter.Position{File: s.Name}}
+			}
+			w.handlers[i][p] = fn
+		}
+	}
+	return nil
+}
+
+// Close implements filter.Handler.
+func (w *World) Close() {
+	w.set.o.watchdog.remove(w)
+	if w.timers != nil {
+		w.timers.stopAll()
+	}
+	w.tasks.close()
+}
+
+// native is $native of the bundle: the exports of the pmilter modules.
+func (w *World) native(module, name string) goja.Value {
+	switch module {
+	case "pmilter":
+		return w.verdictExport(name)
+	case "pmilter/vars":
+		return w.varsExport(name)
+	}
+	panic(w.rt.NewTypeError("no module " + module))
+}
+
+func (w *World) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation) {
+	if op == goja.PromiseRejectionReject {
+		if len(w.rejected) < 16 {
+			w.rejected = append(w.rejected, p)
+		}
+		return
+	}
+	for i, known := range w.rejected {
+		if known == p {
+			w.rejected = append(w.rejected[:i], w.rejected[i+1:]...)
+			return
+		}
+	}
 }

@@ -43,6 +43,8 @@ type app struct {
 // commands is the one list of commands: add yours here.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		newRunCommand(a),
+		newCheckCommand(a),
 		newVersionCommand(a),
 	}
 }

@@ -208,3 +208,9 @@ func (m *Modifications) send(out []byte, reply Reply, protocol wire.OptProtocol,
 	out = AppendReply(out, reply, byte(wire.CodeEOB), protocol)
 	return out, write(out)
 }
+
+// Clear drops what has been collected: for a session that found its edits
+// cannot all be sent.
+func (m *Modifications) Clear() {
+	m.buf, m.body, m.hasBody = m.buf[:0], nil, false
+}

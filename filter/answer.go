@@ -1,0 +1,156 @@
+package filter
+
+import (
+	"time"
+
+	wire "github.com/emersion/go-milter"
+	"go.uber.org/zap"
+
+	"pmilter/internal/milter"
+)
+
+// chunkSize is how much of a kept body one body call gets (MILTER_CHUNK_SIZE).
+const chunkSize = wire.MaxBodyChunk
+
+// EOM implements milter.Session: header, eoh and body handlers that are not
+// early run now, then eom; edits are sent with the verdict.
+func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
+	c.hear()
+	c.needMessage()
+	m := c.session.Message
+	if m.oversize {
+		return c.oversized(out)
+	}
+	d := c.content(m)
+	if d.abandoned {
+		return milter.Reply{}
+	}
+	if d.verdict.Refuses() {
+		return c.answer(d.phase, d)
+	}
+	return c.pass(m, out)
+}
+
+// pass sends the edits with a Continue, which at the end of a message lets it through.
+func (c *Conn) pass(m *Message, out *milter.Modifications) milter.Reply {
+	done, err := m.sendEdits(out)
+	if err != nil {
+		out.Clear()
+		c.log.Error("edits cannot be sent", zap.String("qid", c.session.QueueID()), zap.Error(err))
+		v := Verdict{Action: Tempfail, Code: 451, Enhanced: "4.3.0", Text: "Message filter error, try again later"}
+		return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
+	}
+	c.resume = nil
+	c.finish(decision{verdict: Verdict{Action: Accept}, phase: EOM, script: -1}, done)
+	c.endMessage(false)
+	return milter.Reply{Action: wire.ActContinue}
+}
+
+// oversized answers for a message over max_message, which scripts do not see.
+func (c *Conn) oversized(out *milter.Modifications) milter.Reply {
+	v := Verdict{Action: c.o.Oversize}
+	switch v.Action {
+	case Accept:
+		c.log.Warn("message is over max_message: passed without asking the scripts",
+			zap.String("qid", c.session.QueueID()), zap.Int64("bytes", c.session.Message.received))
+		return c.pass(c.session.Message, out)
+	case Tempfail:
+		v.Code, v.Enhanced, v.Text = 452, "4.3.4", "Message is too big for now"
+	default:
+		v.Action, v.Code, v.Enhanced, v.Text = Reject, 552, "5.3.4", "Message is too big"
+	}
+	return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
+}
+
+// content calls the handlers of the message's content, phase by phase.
+func (c *Conn) content(m *Message) decision {
+	deadline := time.Now().Add(c.o.EOMTimeout)
+	late := func(i int) bool { return !c.list[i].Early }
+	for _, p := range [...]Phase{Header, EOH, Body, EOM} {
+		if !c.needs.phases.Has(p) || c.resume != nil && p < c.resume.phase {
+			continue
+		}
+		var d decision
+		switch p {
+		case Header:
+			d = c.eachField(m, deadline, late)
+		case Body:
+			d = c.eachChunk(m, deadline, late)
+		case EOH:
+			d = c.askUntil(EOH, deadline, late)
+		default:
+			d = c.askUntil(EOM, deadline, func(int) bool { return true })
+		}
+		if d.abandoned || d.verdict.Refuses() {
+			return d
+		}
+	}
+	return decision{script: -1}
+}
+
+func (c *Conn) eachField(m *Message, deadline time.Time, late func(int) bool) decision {
+	for _, f := range m.arena.all() {
+		c.call.HeaderName, c.call.HeaderValue = f.Name, f.Text()
+		if d := c.askUntil(Header, deadline, late); d.abandoned || d.verdict.Refuses() {
+			return d
+		}
+	}
+	return decision{script: -1}
+}
+
+func (c *Conn) eachChunk(m *Message, deadline time.Time, late func(int) bool) decision {
+	for rest := m.body; len(rest) > 0; {
+		n := min(len(rest), chunkSize)
+		c.call.Chunk, rest = rest[:n:n], rest[n:]
+		if d := c.askUntil(Body, deadline, late); d.abandoned || d.verdict.Refuses() {
+			return d
+		}
+	}
+	return decision{script: -1}
+}
+
+// answer makes of a decision the reply to the command at hand.
+func (c *Conn) answer(p Phase, d decision) milter.Reply {
+	if d.abandoned {
+		return milter.Reply{}
+	}
+	c.resume = nil
+	if d.verdict.Refuses() {
+		c.finish(d, nil)
+		if p >= Mail && p <= EOM && (p != Rcpt || d.verdict.Action == Discard) {
+			c.endMessage(true)
+		}
+		return replyOf(d.verdict)
+	}
+	if c.allAccept(p) {
+		if c.session.Message != nil {
+			c.finish(decision{verdict: Verdict{Action: Accept}, phase: p, script: -1}, nil)
+			c.endMessage(false)
+		}
+		return milter.Reply{Action: wire.ActAccept}
+	}
+	return milter.Reply{Action: wire.ActContinue}
+}
+
+// allAccept tells whether an accept can go out now: every script has accepted,
+// and nothing asked for so far, nor an abort or close handler, needs what follows.
+func (c *Conn) allAccept(p Phase) bool {
+	m := c.session.Message
+	if p == Unknown || c.needs.phases.Has(Abort) || c.needs.phases.Has(Close) || m != nil && len(m.edits) > 0 {
+		return false
+	}
+	for i := range c.states {
+		st := &c.states[i]
+		if !st.outOfConnection && (m == nil || !st.outOfMessage) {
+			return false
+		}
+	}
+	return len(c.states) > 0
+}
+
+func replyOf(v Verdict) milter.Reply {
+	if v.Action == Discard {
+		return milter.Reply{Action: wire.ActDiscard}
+	}
+	return milter.Reply{Action: wire.ActReplyCode, Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}
+}

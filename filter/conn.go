@@ -1,0 +1,262 @@
+package filter
+
+import (
+	"time"
+
+	wire "github.com/emersion/go-milter"
+	"go.uber.org/zap"
+
+	"pmilter/internal/milter"
+)
+
+// Conn serves one milter connection: it keeps the session and its message, and
+// asks the scripts. The engine's goroutine owns it; see overrun for the one exception.
+type Conn struct {
+	f       *Filter
+	o       *Options // those in force when the connection began
+	wire    Wire
+	log     *zap.Logger
+	scripts Scripts
+	list    []Script
+	needs   needs
+	agreed  needs // what was negotiated: of the first set, after QUIT_NC too
+
+	session *Session
+	world   Handler // nil until a handler is called
+	states  []scriptState
+	heard   bool // a command of this SMTP session has come
+	started time.Time
+	spent   time.Duration // in scripts, for this message
+
+	call    Call
+	before  checkpoint    // of edits and notes, before the call under way
+	dropped bool          // the world overran: on_error answers from now on
+	resume  *resumption   // on a conn that took over from a stuck one, for one command
+	usurped chan struct{} // closed when a successor has the connection
+}
+
+// scriptState is what one script has said so far.
+type scriptState struct {
+	outOfConnection bool // accepted in connect or helo
+	outOfMessage    bool // accepted the message
+	sawMail         bool // was asked at the MAIL of this message
+	skipsBody       bool
+}
+
+var _ milter.Session = (*Conn)(nil)
+
+func (f *Filter) newConn(w Wire, scripts Scripts) *Conn {
+	c := &Conn{f: f, o: f.o.Load(), wire: w, usurped: make(chan struct{})}
+	c.take(scripts)
+	c.agreed = c.needs
+	c.begin()
+	return c
+}
+
+// take makes scripts the ones that serve this connection.
+func (c *Conn) take(scripts Scripts) {
+	c.scripts, c.list = scripts, scripts.List()
+	c.needs = needsOf(c.list)
+	c.states = make([]scriptState, len(c.list))
+	c.call.Overrun = c.overrun
+}
+
+// begin forgets everything of an SMTP session.
+func (c *Conn) begin() {
+	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), wire: c.wire, mta: c.wire.Negotiated(), notes: new(notes)}
+	c.session.Client.Family = "unknown"
+	c.log = c.o.Log.With(zap.String("session", c.session.ID))
+	clear(c.states)
+	c.heard = false
+}
+
+// Negotiate implements milter.Session.
+func (c *Conn) Negotiate(offer milter.Options) milter.Options { return c.needs.ask(offer) }
+
+// Connect implements milter.Session.
+func (c *Conn) Connect(host string, family wire.ProtoFamily, port uint16, addr string) milter.Reply {
+	c.hear()
+	c.session.Client = parseClient(host, family, port, addr)
+	return c.answer(Connect, c.ask(Connect))
+}
+
+// Helo implements milter.Session.
+func (c *Conn) Helo(name string) milter.Reply {
+	c.hear()
+	c.session.Helo = name
+	c.call.Name = name
+	return c.answer(Helo, c.ask(Helo))
+}
+
+// Mail implements milter.Session.
+// QUIRK: Sendmail may start a message without having ended the one before by
+// ABORT (TestTrap11MailWithoutAbort).
+func (c *Conn) Mail(path string, params []string) milter.Reply {
+	c.hear()
+	if !c.resuming() {
+		c.endMessage(true)
+		c.startMessage(path, params)
+	}
+	c.call.Address = c.session.Message.Sender
+	return c.answer(Mail, c.ask(Mail))
+}
+
+// Rcpt implements milter.Session. The recipient joins the message's when all
+// scripts have passed it.
+func (c *Conn) Rcpt(path string, params []string) milter.Reply {
+	c.hear()
+	c.needMessage()
+	recipient := ParseAddress(path, params)
+	c.call.Address = recipient
+	d := c.ask(Rcpt)
+	if d.abandoned {
+		return milter.Reply{}
+	}
+	if !d.verdict.Refuses() {
+		c.session.Message.addRecipient(recipient)
+	}
+	return c.answer(Rcpt, d)
+}
+
+// Data implements milter.Session.
+func (c *Conn) Data() milter.Reply {
+	c.hear()
+	c.needMessage()
+	return c.answer(Data, c.ask(Data))
+}
+
+// Header implements milter.Session: it keeps the field, and asks at once only
+// those scripts that have options.early.
+func (c *Conn) Header(name, value []byte) milter.Reply {
+	c.hear()
+	c.needMessage()
+	if !c.resuming() {
+		c.session.Message.addField(name, value)
+	}
+	if !c.needs.earlyHeader {
+		return milter.Reply{Action: wire.ActContinue}
+	}
+	field := Field{Name: string(name), Value: string(value)}
+	c.call.HeaderName, c.call.HeaderValue = field.Name, field.Text()
+	return c.answer(Header, c.askSome(Header, true))
+}
+
+// EOH implements milter.Session.
+func (c *Conn) EOH() milter.Reply {
+	c.hear()
+	c.needMessage()
+	return c.answer(EOH, c.askSome(EOH, true))
+}
+
+// Body implements milter.Session.
+func (c *Conn) Body(chunk []byte) milter.Reply {
+	c.hear()
+	c.needMessage()
+	if !c.resuming() {
+		c.session.Message.addBody(chunk, c.o.MaxMessage)
+	}
+	if !c.needs.earlyBody {
+		return milter.Reply{Action: wire.ActContinue}
+	}
+	c.call.Chunk = chunk
+	d := c.askSome(Body, true)
+	if !d.abandoned && !d.verdict.Refuses() && c.allSkip() {
+		return milter.Reply{Action: wire.ActSkip}
+	}
+	return c.answer(Body, d)
+}
+
+// allSkip tells whether nobody wants more of the body: skip() of every early
+// script, and no other script that needs it (MILTER-TRAPS 13).
+func (c *Conn) allSkip() bool {
+	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 {
+		return false
+	}
+	for i, s := range c.list {
+		st := c.states[i]
+		if st.outOfConnection || st.outOfMessage {
+			continue
+		}
+		onlyChunks := s.Early && s.Phases.Has(Body) && !s.Phases.Has(EOM)
+		if s.Body && (!onlyChunks || !st.skipsBody) {
+			return false
+		}
+	}
+	return true
+}
+
+// Unknown implements milter.Session.
+func (c *Conn) Unknown(command string) milter.Reply {
+	c.hear()
+	c.call.Name = command
+	return c.answer(Unknown, c.ask(Unknown))
+}
+
+// Abort implements milter.Session.
+func (c *Conn) Abort() { c.endMessage(true) }
+
+// Reset implements milter.Session: after QUIT_NC a new world comes from the
+// newest set if its needs fit what was negotiated, else from the old one.
+func (c *Conn) Reset() {
+	c.endSession()
+	if newest := c.o.Scripts(); newest != c.scripts && needsOf(newest.List()).fits(c.wire.Negotiated(), c.agreed) {
+		c.take(newest)
+	}
+	c.dropped = false
+	c.begin()
+}
+
+// Close implements milter.Session.
+func (c *Conn) Close() { c.endSession() }
+
+func (c *Conn) endSession() {
+	c.endMessage(true)
+	if c.heard {
+		c.tell(Close)
+	}
+	c.closeWorld()
+}
+
+func (c *Conn) closeWorld() {
+	if c.world != nil && !c.dropped {
+		c.world.Close()
+	}
+	c.world = nil
+}
+
+// hear notes that a command has come, and what was negotiated.
+func (c *Conn) hear() {
+	if !c.heard {
+		c.heard = true
+		c.session.mta = c.wire.Negotiated()
+	}
+}
+
+func (c *Conn) startMessage(path string, params []string) {
+	c.session.Message = &Message{Sender: ParseAddress(path, params), session: c.session, wanted: c.needs}
+	c.started, c.spent = time.Now(), 0
+	c.session.notes = new(notes)
+	for i := range c.states {
+		c.states[i] = scriptState{outOfConnection: c.states[i].outOfConnection}
+	}
+}
+
+// needMessage makes up for a MAIL that did not come.
+func (c *Conn) needMessage() {
+	if c.session.Message == nil {
+		c.startMessage("", nil)
+	}
+}
+
+// endMessage forgets the message. When it was not finished, every script that
+// saw its MAIL is told by abort, while session.message is still there.
+func (c *Conn) endMessage(aborted bool) {
+	m := c.session.Message
+	if m == nil {
+		return
+	}
+	if aborted {
+		c.tell(Abort)
+	}
+	c.session.Message = nil
+}

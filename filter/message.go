@@ -1,0 +1,148 @@
+package filter
+
+import (
+	"bytes"
+	"errors"
+)
+
+// Message is one mail from MAIL to its end: what has arrived, and the edits
+// that scripts have asked for so far. One goroutine uses it at a time.
+type Message struct {
+	Sender  *Address // as it arrived; CurrentSender has the edits
+	session *Session
+
+	recipients []*Address // those that all scripts passed
+	arena      fieldArena // the header fields that have arrived
+	body       []byte     // CRLF, what has arrived
+	received   int64      // bytes of headers and body, kept or not
+	oversize   bool       // received went over the limit: the body is dropped
+
+	wanted needs  // which parts the MTA was asked for
+	edits  []edit // in the order in which scripts asked
+	view   *model // arrived plus edits; nil when something has changed since
+}
+
+// ErrNotAsked is returned for a part of the message that the scripts' options
+// said is not needed, so that the MTA does not send it.
+var ErrNotAsked = errors.New("not asked for: see options.headers and options.body")
+
+// CurrentSender is the sender with the edits asked for so far.
+func (m *Message) CurrentSender() *Address { return m.model().sender }
+
+// Recipients is the recipients passed so far, edits included. The slice must not be changed.
+func (m *Message) Recipients() []*Address { return m.model().recipients }
+
+// Size is the number of bytes of the message that have arrived, headers and
+// body, as far as the MTA was asked for them.
+func (m *Message) Size() int64 { return m.received }
+
+// UTF8 tells whether headers may hold UTF-8 as it is (RFC 6531 §3.4: SMTPUTF8).
+func (m *Message) UTF8() bool {
+	_, ok := m.Sender.Params["SMTPUTF8"]
+	return ok
+}
+
+// Fields is the header as it stands, edits included, without the MTA's own
+// hidden fields. The slice must not be changed.
+func (m *Message) Fields() ([]Field, error) {
+	if !m.wanted.headers {
+		return nil, ErrNotAsked
+	}
+	return m.model().visible(), nil
+}
+
+// Body is the body as it stands. The slice must not be changed and is valid
+// until the message ends or a script replaces the body.
+func (m *Message) Body() ([]byte, error) {
+	if replaced := m.model().body; replaced != nil {
+		return *replaced, nil
+	}
+	if !m.wanted.body {
+		return nil, ErrNotAsked
+	}
+	return m.body, nil
+}
+
+// Raw is a copy of the whole message as it stands, with CRLF line ends.
+func (m *Message) Raw() ([]byte, error) {
+	fields, err := m.Fields()
+	if err != nil {
+		return nil, err
+	}
+	body, err := m.Body()
+	if err != nil {
+		return nil, err
+	}
+	size := len(body) + 2
+	for _, f := range fields {
+		size += len(f.Name) + len(f.Value) + 4
+	}
+	var out bytes.Buffer
+	out.Grow(size + size/16)
+	for _, f := range fields {
+		out.WriteString(f.Name)
+		out.WriteByte(':')
+		if !m.leadingSpace() {
+			out.WriteByte(' ') // the MTA ate one (milter without HDR_LEADSPC)
+		}
+		writeCRLF(&out, f.Value)
+		out.WriteString("\r\n")
+	}
+	out.WriteString("\r\n")
+	out.Write(body)
+	return out.Bytes(), nil
+}
+
+// writeCRLF writes a value with its folds as they are on the wire.
+func writeCRLF(out *bytes.Buffer, value string) {
+	for i := range len(value) {
+		if value[i] == '\n' && (i == 0 || value[i-1] != '\r') {
+			out.WriteByte('\r')
+		}
+		out.WriteByte(value[i])
+	}
+}
+
+func (m *Message) addField(name, value []byte) {
+	m.arena.add(name, value)
+	m.received += int64(len(name) + len(value) + 3)
+	m.view = nil
+}
+
+// addBody keeps a chunk, unless the message has grown over limit: then the
+// body is dropped and the message is oversize for good.
+func (m *Message) addBody(chunk []byte, limit int64) {
+	m.received += int64(len(chunk))
+	if m.received > limit {
+		m.oversize, m.body = true, nil
+	}
+	if !m.oversize {
+		m.body = append(m.body, chunk...)
+	}
+}
+
+func (m *Message) addRecipient(a *Address) {
+	m.recipients = append(m.recipients, a)
+	m.view = nil
+}
+
+// rollback undoes the edits that were asked for since before was m.edits.
+func (m *Message) rollback(before []edit) {
+	if len(m.edits) > len(before) {
+		m.edits, m.view = before, nil
+	}
+}
+
+// successor is a message of its own with what had arrived and those edits. It may be called while a stuck handler still uses m: everything it
+// reads is either not written during a handler call or only appended to.
+func (m *Message) successor(s *Session, edits []edit) *Message {
+	n := &Message{
+		Sender: m.Sender, session: s, received: m.received, oversize: m.oversize, wanted: m.wanted,
+		recipients: m.recipients[:len(m.recipients):len(m.recipients)],
+		body:       m.body[:len(m.body):len(m.body)],
+		edits:      edits[:len(edits):len(edits)],
+	}
+	n.arena.bytes = m.arena.bytes[:len(m.arena.bytes):len(m.arena.bytes)]
+	n.arena.ends = m.arena.ends[:len(m.arena.ends):len(m.arena.ends)]
+	return n
+}

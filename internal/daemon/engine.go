@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pmilter/filter"
+	"pmilter/internal/config"
+	"pmilter/internal/milter"
+	"pmilter/script"
+)
+
+// engine is a filter with its scripts and the server that offers it.
+type engine struct {
+	log    *zap.Logger
+	report func(*filter.Outcome)
+	server *milter.Server
+	filter *filter.Filter
+
+	library atomic.Pointer[library]
+	watches sync.WaitGroup
+}
+
+// library is the scripts of one configuration.
+type library struct {
+	*script.Library
+	stop context.CancelFunc // of Watch
+}
+
+// newEngine loads the scripts, which must all load, and serves nothing yet.
+func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
+	script.LimitRegexp(cfg.Handler.CPU + time.Second)
+	if debug.SetMemoryLimit(-1) == noMemoryLimit {
+		debug.SetMemoryLimit(cfg.Handler.Memory)
+	}
+	e := &engine{log: log, report: report}
+	l, err := e.load(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.library.Store(l)
+	e.filter = filter.New(e.filterOptions(cfg))
+	e.server = milter.NewServer(milter.Config{
+		NewSession:     func(c *milter.Conn) milter.Session { return e.filter.NewSession(c) },
+		Log:            log,
+		MaxConnections: cfg.Milter.MaxConnections,
+		IdleTimeout:    cfg.Milter.IdleTimeout,
+		DrainTimeout:   max(cfg.Milter.DrainTimeout, time.Nanosecond),
+	})
+	return e, nil
+}
+
+// noMemoryLimit is what Go has when neither we nor $GOMEMLIMIT set one.
+const noMemoryLimit = 1<<63 - 1
+
+// load makes a library of a configuration's scripts and watches them. ctx ends
+// the watching too.
+func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error) {
+	l := &library{Library: script.NewLibrary(libraryOptions(cfg, e.log))}
+	if err := l.Load(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	ctx, l.stop = context.WithCancel(ctx)
+	e.watches.Add(1)
+	go func() {
+		defer e.watches.Done()
+		if err := l.Watch(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("scripts are not watched: send SIGHUP after an edit", zap.Error(err))
+		}
+	}()
+	return l, nil
+}
+
+func libraryOptions(cfg *config.Config, log *zap.Logger) script.Options {
+	base := "."
+	if cfg.File != "" {
+		base = filepath.Dir(cfg.File)
+	}
+	return script.Options{
+		Base: base, Scripts: cfg.Scripts, Vars: cfg.Vars, Log: log,
+		Limits: script.Limits{
+			Timeout: cfg.Handler.Timeout, CPU: cfg.Handler.CPU,
+			Memory: cfg.Handler.Memory, MaxValue: cfg.Handler.MaxValue,
+		},
+	}
+}
+
+func (e *engine) filterOptions(cfg *config.Config) filter.Options {
+	return filter.Options{
+		Scripts: func() filter.Scripts { return e.library.Load().Current() },
+		Timeout: cfg.Handler.Timeout, EOMTimeout: cfg.Handler.EOMTimeout,
+		OnError:    action(cfg.Handler.OnError),
+		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
+		Log: e.log, Report: e.report,
+	}
+}
+
+func action(a config.Action) filter.Action {
+	switch a {
+	case config.Accept:
+		return filter.Accept
+	case config.Reject:
+		return filter.Reject
+	default:
+		return filter.Tempfail
+	}
+}
+
+// configure makes another configuration the one for new connections. With an
+// error everything stays as it was.
+func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
+	l, err := e.load(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	old := e.library.Swap(l)
+	e.filter.Configure(e.filterOptions(cfg))
+	old.stop()
+	old.Retire()
+	return nil
+}
+
+// close ends what shutdown of the server leaves.
+func (e *engine) close() {
+	l := e.library.Load()
+	l.stop()
+	e.watches.Wait()
+	l.Retire()
+}

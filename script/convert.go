@@ -1,0 +1,122 @@
+package script
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/dop251/goja"
+)
+
+// text is mail's bytes as a JavaScript string, byte-exact (see textValue).
+func (w *World) text(s string) goja.Value { return textValue(w.rt, s) }
+
+// bytesOf is a value as mail's bytes: a string byte-exact, anything else as
+// String() makes it.
+func bytesOf(v goja.Value) string {
+	if s, ok := v.ToString().(goja.String); ok {
+		return textBytes(s)
+	}
+	return v.String()
+}
+
+// stringArg is an argument that must be a string, or an object with a
+// toString of its own such as an Address.
+func (w *World) stringArg(call goja.FunctionCall, n int, what string) string {
+	v := call.Argument(n)
+	if goja.IsUndefined(v) || goja.IsNull(v) {
+		panic(w.rt.NewTypeError("%s is missing", what))
+	}
+	return bytesOf(v)
+}
+
+// intArg is an argument that must be a whole number.
+func (w *World) intArg(call goja.FunctionCall, n int, what string) int {
+	v := call.Argument(n)
+	if !goja.IsNumber(v) || v.ToFloat() != float64(v.ToInteger()) {
+		panic(w.rt.NewTypeError("%s is no whole number: %s", what, v))
+	}
+	return int(v.ToInteger())
+}
+
+// bodyArg is an argument that must be a string or bytes; bytes are copied.
+func (w *World) bodyArg(call goja.FunctionCall, n int) []byte {
+	v := call.Argument(n)
+	if o, ok := v.(*goja.Object); ok {
+		switch data := o.Export().(type) {
+		case []byte:
+			return append([]byte{}, data...)
+		case goja.ArrayBuffer:
+			return append([]byte{}, data.Bytes()...)
+		}
+		panic(w.rt.NewTypeError("the body is no string and no Uint8Array"))
+	}
+	if goja.IsUndefined(v) || goja.IsNull(v) {
+		panic(w.rt.NewTypeError("the body is missing"))
+	}
+	return []byte(bytesOf(v))
+}
+
+// paramsArg is an optional object of ESMTP parameters as "KEY=VALUE FLAG".
+func (w *World) paramsArg(call goja.FunctionCall, n int) string {
+	v := call.Argument(n)
+	if goja.IsUndefined(v) || goja.IsNull(v) {
+		return ""
+	}
+	o, ok := v.(*goja.Object)
+	if !ok {
+		panic(w.rt.NewTypeError("the ESMTP parameters are no object"))
+	}
+	var list []string
+	for _, key := range o.Keys() {
+		value := bytesOf(o.Get(key))
+		if key == "" || strings.ContainsAny(key, " =\r\n\x00") || strings.ContainsAny(value, " \r\n\x00") {
+			panic(w.rt.NewTypeError("%q is no ESMTP parameter", key+"="+value))
+		}
+		if value != "" {
+			key += "=" + value
+		}
+		list = append(list, key)
+	}
+	return strings.Join(list, " ")
+}
+
+// uint8Array is a copy-free Uint8Array on data, which must not be used otherwise.
+func (w *World) uint8Array(data []byte) goja.Value {
+	array, err := w.rt.New(w.rt.GlobalObject().Get("Uint8Array"), w.rt.ToValue(w.rt.NewArrayBuffer(data)))
+	if err != nil {
+		panic(err)
+	}
+	return array
+}
+
+// record is a plain frozen object of strings.
+func (w *World) record(values map[string]string) *goja.Object {
+	o := w.rt.NewObject()
+	for key, value := range values {
+		_ = o.DefineDataProperty(key, w.text(value), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+	}
+	return o
+}
+
+// jsonOf is a value as JSON of at most max bytes; null when it has none.
+func (w *World) jsonOf(v goja.Value, max int) any {
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return v.Export()
+	}
+	data, err := o.MarshalJSON()
+	if err != nil {
+		panic(w.rt.NewTypeError("the values cannot be written as JSON: %s", err))
+	}
+	if len(data) > max {
+		panic(w.rt.NewTypeError("the values are over %d bytes as JSON", max))
+	}
+	return json.RawMessage(data)
+}
+
+// throw makes of a Go error an exception at the script's line.
+func (w *World) throw(err error) {
+	if err != nil {
+		panic(w.rt.NewTypeError("%s", err))
+	}
+}

@@ -1,0 +1,193 @@
+package script
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/dop251/goja"
+	"go.uber.org/zap"
+
+	"pmilter/filter"
+)
+
+// Limits is what a script may use; see DESIGN's [handler].
+type Limits struct {
+	Timeout  time.Duration // top-level code and what else has no phase's deadline
+	CPU      time.Duration // one stretch of JavaScript without an await
+	Memory   int64         // bytes of this process's heap
+	MaxValue int64         // bytes of one string, array or buffer
+}
+
+// Set is one loaded set of scripts, immutable and safe for concurrent use.
+type Set struct {
+	o       setOptions
+	bundle  *bundle
+	scripts []filter.Script
+	classes *classes
+}
+
+// setOptions is what worlds need besides the bundle.
+type setOptions struct {
+	Limits   Limits
+	Vars     map[string]any
+	Log      *zap.Logger
+	watchdog *watchdog
+}
+
+var _ filter.Scripts = (*Set)(nil)
+
+// newSet runs the bundle once in a throwaway world and reads what the scripts
+// export. Faults that are no warnings mean that there is no set.
+func newSet(b *bundle, o setOptions) (*Set, Faults) {
+	s := &Set{o: o, bundle: b, classes: newClasses(), scripts: make([]filter.Script, len(b.files))}
+	for i, file := range b.files {
+		s.scripts[i] = filter.Script{Name: file}
+	}
+	w, err := newWorld(s, nil)
+	if err != nil {
+		return nil, Faults{faultOf(err)}
+	}
+	defer w.Close()
+	var faults Faults
+	err = w.stretch(time.Now().Add(o.Limits.Timeout), func() error {
+		if thrown := w.rt.Try(func() { faults = s.readExports(w) }); thrown != nil {
+			return thrown
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, Faults{faultOf(w.fault(w.call, err))}
+	}
+	if faults.Fatal() {
+		return nil, faults
+	}
+	return s, faults
+}
+
+func faultOf(err error) Fault {
+	if e, ok := err.(*filter.ScriptError); ok { //nolint:errorlint // made here, not wrapped
+		return Fault{Pos: e.Pos, Message: e.Message}
+	}
+	return Fault{Message: err.Error()}
+}
+
+// Version implements filter.Scripts.
+func (s *Set) Version() string { return s.bundle.version }
+
+// List implements filter.Scripts.
+func (s *Set) List() []filter.Script { return s.scripts }
+
+// Open implements filter.Scripts.
+func (s *Set) Open(session *filter.Session) (filter.Handler, error) {
+	w, err := newWorld(s, session)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (s *Set) nameOf(script int) string {
+	if script < 0 || script >= len(s.scripts) {
+		return ""
+	}
+	return s.scripts[script].Name
+}
+
+// readExports fills in s.scripts from the exports of a world.
+func (s *Set) readExports(w *World) Faults {
+	var faults Faults
+	for i := range s.scripts {
+		sc := &s.scripts[i]
+		module := w.objects.exports.Get(fmt.Sprint(i)).ToObject(w.rt)
+		fault := func(warning bool, format string, args ...any) {
+			faults = append(faults, Fault{Pos: filter.Position{File: sc.Name}, Message: fmt.Sprintf(format, args...), Warning: warning})
+		}
+		var options goja.Value
+		for _, name := range module.Keys() {
+			value := module.Get(name)
+			_, function := goja.AssertFunction(value)
+			p, handler := filter.PhaseOf(name)
+			switch {
+			case name == "options":
+				options = value
+			case handler && !function:
+				fault(false, "exports %s, which is no function", name)
+			case handler:
+				sc.Phases = sc.Phases.With(p)
+			case function:
+				if meant := nearestPhase(name); meant != "" {
+					fault(true, "exports %s, which is no handler: is %s meant?", name, meant)
+				}
+			}
+		}
+		sc.Headers = sc.Phases.Has(filter.Header) || sc.Phases.Has(filter.EOM) || s.bundle.imports[i]["pmilter/queue"]
+		sc.Body = sc.Phases.Has(filter.Body) || sc.Phases.Has(filter.EOM) || s.bundle.imports[i]["pmilter/queue"]
+		readOptions(w, sc, options, fault)
+		if sc.Phases == 0 {
+			fault(true, "has no handlers: it exports none of connect helo mail rcpt data header eoh body eom abort close unknown")
+		}
+	}
+	return faults
+}
+
+// readOptions reads `export const options`.
+func readOptions(w *World, sc *filter.Script, options goja.Value, fault func(bool, string, ...any)) {
+	if options == nil {
+		return
+	}
+	o, ok := options.(*goja.Object)
+	if !ok || o.ClassName() == "Array" || o.ClassName() == "Function" {
+		fault(false, "options is no object")
+		return
+	}
+	flags := map[string]*bool{"headers": &sc.Headers, "body": &sc.Body, "early": &sc.Early, "observe": &sc.Observe}
+	for _, key := range o.Keys() {
+		value := o.Get(key)
+		flag, known := flags[key]
+		switch {
+		case known:
+			b, ok := value.Export().(bool)
+			if !ok {
+				fault(false, "options.%s is not true or false", key)
+				continue
+			}
+			*flag = b
+		case key == "onError":
+			action, ok := map[string]filter.Action{"tempfail": filter.Tempfail, "accept": filter.Accept, "reject": filter.Reject}[value.String()]
+			if !ok {
+				fault(false, `options.onError is %q: "tempfail", "accept" or "reject"`, value.String())
+			}
+			sc.OnError = action
+		default:
+			known := []string{"headers", "body", "early", "observe", "onError"}
+			fault(false, "options.%s is not known: there are %s", key, strings.Join(known, ", "))
+		}
+	}
+	if !sc.Headers && sc.Phases.Has(filter.Header) {
+		fault(false, "options.headers is false, but there is a header handler")
+	}
+	if !sc.Body && sc.Phases.Has(filter.Body) {
+		fault(false, "options.body is false, but there is a body handler")
+	}
+}
+
+// nearestPhase guesses which handler a misnamed export was meant to be.
+func nearestPhase(name string) string {
+	lower := strings.ToLower(name)
+	aliases := map[string]string{
+		"from": "mail", "mailfrom": "mail", "envfrom": "mail", "recipient": "rcpt", "rcptto": "rcpt", "envrcpt": "rcpt",
+		"ehlo": "helo", "hello": "helo", "headers": "header", "endofmessage": "eom", "quit": "close", "rset": "abort", "onconnect": "connect",
+	}
+	if meant := aliases[lower]; meant != "" {
+		return meant
+	}
+	letters := func(s string) string { b := []byte(s); sort.Slice(b, func(i, j int) bool { return b[i] < b[j] }); return string(b) }
+	for p := range filter.Phase(filter.NumPhases) {
+		if handler := p.String(); lower == handler || letters(lower) == letters(handler) {
+			return handler
+		}
+	}
+	return ""
+}

@@ -1,0 +1,224 @@
+package script
+
+import (
+	"fmt"
+	"runtime/metrics"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"pmilter/filter"
+)
+
+const (
+	// tick is how often the watchdog looks: a deadline is met within one tick.
+	tick = 20 * time.Millisecond
+	// grace is how long an interrupted call has before another goroutine
+	// answers for it: built-ins cannot be interrupted.
+	grace = 100 * time.Millisecond
+)
+
+// watchdog stops stretches of JavaScript that run past their deadline, and the
+// longest-running one when the heap is over its limit. One goroutine serves
+// all worlds: arming a deadline is one atomic store.
+type watchdog struct {
+	limits Limits
+	start  time.Time
+	now    atomic.Int64 // nanoseconds since start, coarse
+
+	mu     sync.Mutex
+	worlds map[*World]struct{}
+
+	retired bool // guarded by mu: ends with its last world
+	stop    chan struct{}
+	done    sync.WaitGroup
+}
+
+// watched is a world as the watchdog sees it.
+type watched struct {
+	// until is when the stretch under way must end, in watchdog time; or idle,
+	// interrupted, abandoned. The end of a stretch and the watchdog settle by
+	// compare-and-swap who was first.
+	until   atomic.Int64
+	since   atomic.Int64 // when the stretch began
+	stopped atomic.Int64 // when it was interrupted
+	why     atomic.Pointer[string]
+}
+
+const (
+	idle        = 0
+	interrupted = -1
+	abandoned   = -2
+)
+
+func newWatchdog(limits Limits) *watchdog {
+	d := &watchdog{limits: limits, start: time.Now(), worlds: make(map[*World]struct{}), stop: make(chan struct{})}
+	d.now.Store(1)
+	d.done.Add(1)
+	go d.run()
+	return d
+}
+
+// close ends the watchdog's goroutine. Worlds must not be called afterwards.
+func (d *watchdog) close() {
+	close(d.stop)
+	d.done.Wait()
+}
+
+// retire ends the watchdog's goroutine as soon as no world is left.
+func (d *watchdog) retire() {
+	d.mu.Lock()
+	d.retired = true
+	d.mu.Unlock()
+}
+
+func (d *watchdog) add(w *World) {
+	d.mu.Lock()
+	d.worlds[w] = struct{}{}
+	d.mu.Unlock()
+}
+
+func (d *watchdog) remove(w *World) {
+	d.mu.Lock()
+	delete(d.worlds, w)
+	d.mu.Unlock()
+}
+
+// count is how many worlds are alive.
+func (d *watchdog) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.worlds)
+}
+
+func (d *watchdog) run() {
+	defer d.done.Done()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-ticker.C:
+		}
+		now := int64(time.Since(d.start))
+		d.now.Store(now)
+		longest, end := d.sweep(now)
+		if end {
+			return
+		}
+		if longest == nil || d.limits.Memory <= 0 {
+			continue
+		}
+		metrics.Read(heap)
+		if heap[0].Value.Uint64() > uint64(d.limits.Memory) {
+			longest.interrupt(now, longest.watch.until.Load(), fmt.Sprintf("memory is over its limit of %d bytes, and this handler has run longest", d.limits.Memory))
+		}
+	}
+}
+
+// sweep stops what is over its deadline and returns the call that has run
+// longest of the others, if one has for more than a tick.
+// end is true when there is nothing left to watch.
+func (d *watchdog) sweep(now int64) (longest *World, end bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since := now - int64(tick)
+	for w := range d.worlds {
+		until := w.watch.until.Load()
+		switch {
+		case until == idle || until == abandoned:
+		case until == interrupted:
+			if now > w.watch.stopped.Load()+int64(grace) && w.watch.until.CompareAndSwap(interrupted, abandoned) {
+				delete(d.worlds, w)
+				go w.abandon()
+			}
+		case now > until:
+			w.interrupt(now, until, "")
+		case w.watch.since.Load() < since:
+			longest, since = w, w.watch.since.Load()
+		}
+	}
+	return longest, d.retired && len(d.worlds) == 0
+}
+
+// interrupt stops a stretch that was to end at until, unless it has ended.
+func (w *World) interrupt(now, until int64, why string) {
+	if until <= 0 {
+		return
+	}
+	if why == "" {
+		why = "ran too long without an end or an await"
+	}
+	w.watch.why.Store(&why)
+	w.watch.stopped.Store(now)
+	if w.watch.until.CompareAndSwap(until, interrupted) {
+		w.rt.Interrupt(errOverrun)
+	}
+}
+
+const errOverrun = "overrun"
+
+// abandon has the call answered by another goroutine: this one hangs in a
+// place that cannot be interrupted.
+func (w *World) abandon() {
+	c := w.call
+	if c.Overrun == nil {
+		return
+	}
+	c.Overrun(&filter.ScriptError{
+		Script: w.set.nameOf(c.Script), Phase: c.Phase, Dropped: true,
+		Message: w.why() + "; it hangs in a built-in function",
+	})
+}
+
+func (w *World) why() string {
+	if why := w.watch.why.Load(); why != nil {
+		return *why
+	}
+	return "ran too long"
+}
+
+// overrun is the error of a stretch that the watchdog stopped, or that ended in
+// a panic out of a built-in: its world is in an unknown state.
+type overrun struct {
+	message string
+	pos     filter.Position
+}
+
+func (e *overrun) Error() string { return e.message }
+
+// stretch runs one piece of JavaScript without an await, under the limits. It
+// returns what f returns, an *overrun when the watchdog stopped it, or
+// filter.ErrAbandoned when another goroutine has answered for it.
+func (w *World) stretch(deadline time.Time, f func() error) (err error) {
+	now := w.set.o.watchdog.now.Load()
+	until := now + int64(min(w.limits.CPU, max(time.Until(deadline), tick)))
+	w.watch.since.Store(now)
+	w.watch.until.Store(until)
+	defer func() {
+		if x := recover(); x != nil {
+			err = &overrun{message: fmt.Sprintf("a built-in function failed: %v", x)}
+		}
+		err = w.settleWatch(until, err)
+	}()
+	return f()
+}
+
+// settleWatch ends a stretch: who was first, it or the watchdog?
+func (w *World) settleWatch(until int64, err error) error {
+	if w.watch.until.CompareAndSwap(until, idle) {
+		return err
+	}
+	if !w.watch.until.CompareAndSwap(interrupted, idle) {
+		return filter.ErrAbandoned
+	}
+	stopped := &overrun{message: w.why()}
+	if in, ok := err.(*goja.InterruptedError); ok { //nolint:errorlint // goja does not wrap it
+		stopped.pos = position(in.Stack())
+	}
+	return stopped
+}
