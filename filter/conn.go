@@ -45,6 +45,8 @@ type scriptState struct {
 
 var _ milter.Session = (*Conn)(nil)
 
+var _ Wire = (*milter.Conn)(nil)
+
 func (f *Filter) newConn(w Wire, scripts Scripts) *Conn {
 	c := &Conn{f: f, o: f.o.Load(), wire: w, usurped: make(chan struct{})}
 	c.take(scripts)

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (w *World) ended(c *filter.Call, err error) error {
 
 func promiseOf(v goja.Value) (*goja.Promise, bool) {
 	o, ok := v.(*goja.Object)
-	if !ok || o.ClassName() != "Promise" {
+	if !ok || o.ExportType() != reflect.TypeFor[*goja.Promise]() {
 		return nil, false
 	}
 	p, ok := o.Export().(*goja.Promise)

@@ -1,6 +1,8 @@
 package script
 
 import (
+	"reflect"
+
 	"github.com/dop251/goja"
 
 	"pmilter/filter"
@@ -62,7 +64,7 @@ func (w *World) newHost(c *class, self any) *goja.Object {
 // hostOf is the host behind a value, if it is an object of that class.
 func hostOf(v goja.Value, c *class) (*host, bool) {
 	o, ok := v.(*goja.Object)
-	if !ok {
+	if !ok || o.ExportType() != reflect.TypeFor[*host]() { // Export would walk through any other object
 		return nil, false
 	}
 	h, ok := o.Export().(*host)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"pmilter/internal/config"
@@ -26,7 +28,7 @@ func newRunCommand(a *app) *cobra.Command {
 				return err
 			}
 			for _, w := range cfg.Warnings {
-				logger.Warn(w.Error())
+				logger.Warn(w.String())
 			}
 			signals, stop := a.hangup()
 			defer stop()
@@ -67,7 +69,7 @@ func newCheckCommand(a *app) *cobra.Command {
 				return err
 			}
 			for _, w := range cfg.Warnings {
-				complain(a.stderr, w)
+				complain(a.stderr, errors.New(w.String()))
 			}
 			return daemon.Check(cmd.Context(), cfg, a.stdout)
 		},

@@ -14,6 +14,12 @@ func (r *runner) command(code byte, p []byte) error {
 		return r.negotiate(code, p)
 	}
 	r.macros.command(code)
+	r.c.payload = p
+	return r.dispatch(code, p)
+}
+
+// dispatch calls the Session.
+func (r *runner) dispatch(code byte, p []byte) error {
 	switch wire.Code(code) {
 	case wire.CodeMacro:
 		return r.macros.set(p)

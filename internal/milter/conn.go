@@ -25,8 +25,9 @@ type Conn struct {
 	eomTurn atomic.Uint64 // the turn of the EOM that runs or ran last
 	// Written by the owner before the turn becomes odd, read by an usurper after
 	// it won the turn.
-	runner *runner
-	code   byte // of the command at hand, codeClose for Close
+	runner  *runner
+	code    byte   // of the command at hand, codeClose for Close
+	payload []byte // of the command at hand
 
 	out      sync.Mutex // held for each write, guards w
 	w        writer
@@ -62,8 +63,8 @@ func (c *Conn) Turn() uint64 { return c.turn.Load() }
 // Usurp takes the connection away from the Session call that runs now, whichever
 // that is; see UsurpTurn. It is for a caller who knows that the call he means
 // has not returned.
-func (c *Conn) Usurp(reply Reply, next Session) bool {
-	return c.UsurpTurn(c.turn.Load(), reply, next)
+func (c *Conn) Usurp(next Session) bool {
+	return c.UsurpTurn(c.turn.Load(), next)
 }
 
 // UsurpTurn takes the connection away from a call that does not come back. It is
@@ -71,20 +72,20 @@ func (c *Conn) Usurp(reply Reply, next Session) bool {
 // block. turn is what Turn returned within that call.
 //
 // If the call has returned already, it does nothing and returns false. Else
-// reply is the answer to the command at hand (if one is due; modifications of
-// an EOM are not sent), next is the Session from now on, in a goroutine of its
-// own, and true is returned. The session that lost the connection, its macros
+// next is the Session from now on, in a goroutine of its own: it is called for
+// the command at hand again, and its answer goes out; and true is returned. The
+// session that lost the connection, its macros
 // and its command's bytes belong to the goroutine that is still in the call, for
 // good: it is not called again, not even Close, and when the call returns the
 // goroutine ends. An usurped Negotiate ends the connection.
-func (c *Conn) UsurpTurn(turn uint64, reply Reply, next Session) bool {
+func (c *Conn) UsurpTurn(turn uint64, next Session) bool {
 	if turn&1 == 0 || !c.turn.CompareAndSwap(turn, turn+1) {
 		return false
 	}
 	heir := c.runner.heir(next)
 	c.runner = heir
 	c.macros.Store(heir.macros)
-	go heir.takeOver(reply)
+	go heir.takeOver(c.code, c.payload)
 	return true
 }
 

@@ -43,14 +43,19 @@ func (r *runner) serve() {
 	r.finish(r.guard(r.loop))
 }
 
-// takeOver goes on where another runner was usurped.
-func (r *runner) takeOver(reply Reply) {
-	if r.c.code == codeClose {
+// takeOver answers the command at hand anew where another runner was usurped,
+// and goes on. Who was to be told of the end only is told no more.
+func (r *runner) takeOver(code byte, payload []byte) {
+	if code == codeClose {
 		r.finish(nil)
 		return
 	}
 	err := r.guard(func() error {
-		if err := r.settle(r.c.code, reply); err != nil {
+		if code == byte(wire.CodeOptNeg) {
+			return errSilent // there is nothing to go on with
+		}
+		r.turn = r.c.turn.Load()
+		if err := r.dispatch(code, payload); err != nil {
 			return err
 		}
 		return r.loop()
@@ -124,9 +129,6 @@ func (r *runner) answer(code byte, reply Reply) error {
 // settle writes the reply to a command, if one is due, and keeps track of what
 // the command and its reply end.
 func (r *runner) settle(code byte, reply Reply) error {
-	if code == byte(wire.CodeOptNeg) {
-		return errSilent // usurped during Negotiate: there is nothing to go on with
-	}
 	var err error
 	if ReplyDue(code, r.c.options.Protocol) {
 		err = r.reply(code, reply)
