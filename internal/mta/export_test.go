@@ -1,0 +1,7 @@
+package mta
+
+// For the fuzzer.
+var (
+	ParseReply        = parseReply
+	ParseModification = parseModification
+)
