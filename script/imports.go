@@ -3,6 +3,7 @@ package script
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -194,13 +195,20 @@ func (b *builder) absolute(name string) string {
 	return filepath.Join(b.real, name)
 }
 
-// shownSource is the name to show for a name of esbuild's.
+// shownSource is the name to show for a source in esbuild's map, where names are
+// escaped as in URLs.
 func (b *builder) shownSource(name string) string {
 	if own := strings.TrimPrefix(name, "./"); strings.HasPrefix(own, ownPrefix) {
 		return own
 	}
-	return b.names.shown(b.files, b.absolute(name))
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	return b.shown(name)
 }
+
+// shown is the name to show for an input of esbuild's.
+func (b *builder) shown(name string) string { return b.names.shown(b.files, b.absolute(name)) }
 
 // jsString is s as a JavaScript literal.
 func jsString(s string) string {

@@ -16,7 +16,7 @@ func (b *builder) messages(list []api.Message, warning bool) {
 		f := Fault{Message: faultText(m), Warning: warning}
 		if l := m.Location; l != nil && !isOwnLocation(l) {
 			f.Pos = filter.Position{
-				File: b.shownSource(l.File), Line: l.Line, Column: unitColumn(l.LineText, l.Column) + 1,
+				File: b.shown(l.File), Line: l.Line, Column: unitColumn(l.LineText, l.Column) + 1,
 			}
 		}
 		// What a package's author was careless about is not for this user to mend.

@@ -78,10 +78,12 @@ func (in *inspection) visit(node any) bool {
 		in.regexps = append(in.regexps, n)
 	case *ast.BracketExpression:
 		in.keys = append(in.keys, n.Member)
-	case *ast.PropertyKeyed:
-		// A computed key of an object literal makes a name; in a pattern it reads one.
-		if n.Computed {
-			in.keys = append(in.keys, n.Key)
+	case *ast.ObjectPattern:
+		// A computed key reads a member here; in an object literal or a class it only makes one.
+		for _, p := range n.Properties {
+			if keyed, ok := p.(*ast.PropertyKeyed); ok && keyed.Computed {
+				in.keys = append(in.keys, keyed.Key)
+			}
 		}
 	case *ast.AssignExpression:
 		in.assign(n.Left, n.Operator, n.Right)
