@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -75,7 +76,8 @@ func inetAddr(s, network, rest string) (Addr, error) {
 	if err != nil {
 		return Addr{}, fmt.Errorf("%q is %w: %w", s, ErrAddress, err)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+	// A look into /etc/services at most: nothing to wait for.
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil || port == "" {
 		return Addr{}, fmt.Errorf("%q is %w: port %q is not known", s, ErrAddress, port)
 	}
 	if host == "*" {

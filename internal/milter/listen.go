@@ -21,7 +21,7 @@ type SocketOptions struct {
 	Group string      // a name or number; "" leaves it
 }
 
-// ErrSocketInUse: a server answers on the unix socket already.
+// ErrSocketInUse is why a socket is not taken: a server answers on the unix socket already.
 var ErrSocketInUse = errors.New("a server listens there already")
 
 // Listen opens the listeners of an address: one, but for fd:systemd, which takes

@@ -108,8 +108,8 @@ func (m *Macros) Clone() *Macros {
 // nextMacro splits off one name and its value. A name at the end of an odd
 // number of strings has the value "".
 func nextMacro(raw []byte) (name, value, rest []byte) {
-	name, rest, _ = bytes.Cut(raw, nul)
-	value, rest, _ = bytes.Cut(rest, nul)
+	name, rest, _ = cutNUL(raw)
+	value, rest, _ = cutNUL(rest)
 	return name, value, rest
 }
 
@@ -156,6 +156,7 @@ func (m *Macros) command(code byte) {
 			m.endMessage()
 		case stageRcpt, stageEOM, stageUnknown:
 			m.clear(s)
+		default: // what came with an earlier one still holds
 		}
 	}
 	m.fresh[s] = false

@@ -15,11 +15,19 @@ var (
 	errUnterminated = fmt.Errorf("%w: a string without its NUL", errMalformed)
 )
 
-var nul = []byte{0}
+// cutNUL is what stands before and after the first NUL; without one, all stands
+// before it.
+func cutNUL(p []byte) (before, after []byte, found bool) {
+	i := bytes.IndexByte(p, 0)
+	if i < 0 {
+		return p, nil, false
+	}
+	return p[:i], p[i+1:], true
+}
 
 // cutString splits off one string and its NUL.
 func cutString(p []byte) (s, rest []byte, err error) {
-	s, rest, ok := bytes.Cut(p, nul)
+	s, rest, ok := cutNUL(p)
 	if !ok {
 		return nil, nil, errUnterminated
 	}
@@ -44,7 +52,7 @@ func parsePath(p []byte) (path string, params []string, err error) {
 	if p[len(p)-1] != 0 {
 		return "", nil, errUnterminated
 	}
-	first, rest, _ := bytes.Cut(p, nul)
+	first, rest, _ := cutNUL(p)
 	path = string(first)
 	if len(rest) <= 1 {
 		return path, nil, nil

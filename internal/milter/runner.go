@@ -54,7 +54,6 @@ func (r *runner) takeOver(code byte, payload []byte) {
 		if code == byte(wire.CodeOptNeg) {
 			return errSilent // there is nothing to go on with
 		}
-		r.turn = r.c.turn.Load()
 		if err := r.dispatch(code, payload); err != nil {
 			return err
 		}

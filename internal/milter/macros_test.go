@@ -1,0 +1,108 @@
+package milter
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	wire "github.com/emersion/go-milter"
+)
+
+func set(t *testing.T, m *Macros, code byte, strs ...string) {
+	t.Helper()
+	payload := string(code)
+	if len(strs) > 0 {
+		payload += strings.Join(strs, "\x00") + "\x00"
+	}
+	if err := m.set([]byte(payload)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantMacros(t *testing.T, m *Macros, want map[string]string) {
+	t.Helper()
+	if got := m.All(); !maps.Equal(got, want) {
+		t.Errorf("All is %v, want %v", got, want)
+	}
+	for name, value := range want {
+		for _, spelt := range []string{name, "{" + name + "}"} {
+			if got, ok := m.Get(spelt); !ok || got != value {
+				t.Errorf("Get(%q) is %q %v, want %q", spelt, got, ok, value)
+			}
+		}
+	}
+}
+
+func TestTrap07Macros(t *testing.T) {
+	m := new(Macros)
+	step := func(code byte, strs ...string) {
+		t.Helper()
+		set(t, m, code, strs...)
+		m.command(code)
+	}
+	step('C', "j", "mx.example.org", "{v}", "3.7")
+	step('H', "{tls_version}", "TLSv1.3")
+	connection := map[string]string{"j": "mx.example.org", "v": "3.7", "tls_version": "TLSv1.3"}
+	with := func(kv ...string) map[string]string {
+		all := maps.Clone(connection)
+		for i := 0; i < len(kv); i += 2 {
+			all[kv[i]] = kv[i+1]
+		}
+		return all
+	}
+	wantMacros(t, m, connection)
+	step('M', "{mail_addr}", "a@example.org", "empty", "")
+	wantMacros(t, m, with("mail_addr", "a@example.org", "empty", ""))
+	step('R', "{i}", "Q1", "rcpt_addr", "b@example.org")
+	step('R', "i", "Q1", "rcpt_addr", "c@example.org")
+	step('L', "i", "Q2")
+	step('L')
+	wantMacros(t, m, with("mail_addr", "a@example.org", "empty", "", "i", "Q1", "rcpt_addr", "c@example.org"))
+	step('N', "i", "Q3")
+	step('E', "i", "Q4", "odd")
+	wantMacros(t, m, with("mail_addr", "a@example.org", "empty", "", "i", "Q4", "rcpt_addr", "c@example.org", "odd", ""))
+	if _, ok := m.Get("rcpt_host"); ok {
+		t.Error("a macro nobody sent")
+	}
+	m.done('E')
+	wantMacros(t, m, connection)
+
+	step('M', "i", "Q5")
+	m.command('M') // the next MAIL, without ABORT or macros
+	wantMacros(t, m, connection)
+	step('R', "rcpt_addr", "d")
+	m.command('R') // a recipient without macros
+	wantMacros(t, m, connection)
+	step('U', "i", "Q6")
+	wantMacros(t, m, with("i", "Q6"))
+	m.done('U')
+	wantMacros(t, m, connection)
+	step('B', "i", "Q7")
+	m.done(byte(wire.CodeAbort))
+	wantMacros(t, m, connection)
+	m.done(byte(wire.CodeQuitNewConn))
+	wantMacros(t, m, nil)
+}
+
+func TestTrap07MacrosLastWins(t *testing.T) {
+	m := new(Macros)
+	set(t, m, 'C', "a", "1", "{a}", "2", "", "nameless")
+	wantMacros(t, m, map[string]string{"a": "2", "": "nameless"})
+}
+
+func TestMacrosClone(t *testing.T) {
+	m := new(Macros)
+	set(t, m, 'C', "a", "1")
+	c := m.Clone()
+	set(t, m, 'C', "a", "2")
+	wantMacros(t, c, map[string]string{"a": "1"})
+}
+
+func TestMacrosKeepNoLargeBuffers(t *testing.T) {
+	m := new(Macros)
+	set(t, m, 'E', "a", strings.Repeat("x", 100000))
+	m.done('E')
+	if n := cap(m.raw[stageEOM]); n > keepMacros {
+		t.Errorf("%d bytes are kept", n)
+	}
+}
