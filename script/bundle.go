@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/dop251/goja"
 	"github.com/evanw/esbuild/pkg/api"
@@ -76,6 +77,7 @@ func (b *builder) build() *bundle {
 	}
 	inputs, err := b.inputs(result.Metafile, out)
 	b.look.paths = append(b.look.paths, inputs...)
+	b.look.paths = append(b.look.paths, b.compilerSettings()...)
 	if b.faults.Fatal() {
 		return nil
 	}
@@ -92,6 +94,21 @@ func (b *builder) build() *bundle {
 	}
 	out.inputs = append(append(out.inputs, b.look.paths...), b.look.folders...)
 	return out
+}
+
+// compilerSettings is where esbuild looks for TypeScript's settings.
+func (b *builder) compilerSettings() []string {
+	var paths []string
+	for _, f := range b.files {
+		for folder := filepath.Dir(f.real); ; folder = filepath.Dir(folder) {
+			paths = append(paths, filepath.Join(folder, "tsconfig.json"), filepath.Join(folder, "jsconfig.json"))
+			if folder == b.real || folder == filepath.Dir(folder) {
+				break
+			}
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // internal is a fault of ours.

@@ -105,6 +105,23 @@ func TestBundleIsStrictAndKeepsSideEffects(t *testing.T) {
 	}
 }
 
+func TestBundleCommonJSScripts(t *testing.T) {
+	b := loaded(t, map[string]string{
+		"scripts/a.js": `exports.mail = () => "a"; exports.options = { early: true };`,
+		"scripts/b.js": `const { accept } = require("pmilter"); module.exports = { helo: () => accept };`,
+		"scripts/c.js": `void 0;`,
+	})
+	r := run(t, b, nil)
+	if r.string(0, "mail") != "a" || r.string(1, "helo") != "pmilter.accept" {
+		t.Error("exports of CommonJS scripts are lost")
+	}
+	keys := r.exports.Get("0").ToObject(r.rt).Keys()
+	wantLines(t, keys, "default", "mail", "options")
+	if got := sorted(b.imports[1]); len(got) != 1 || got[0] != "pmilter" {
+		t.Errorf("imports %v", got)
+	}
+}
+
 // What goja knows stays as it is written; what it lacks is written in other words.
 func TestBundleSyntax(t *testing.T) {
 	b := loaded(t, map[string]string{"scripts/a.ts": `

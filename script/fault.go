@@ -27,7 +27,7 @@ func (f Fault) String() string {
 }
 
 // Faults is everything found in one load: all of it, not only the first.
-type Faults []Fault
+type Faults []Fault //nolint:errname // a list of places first, an error second
 
 // Error is one fault a line.
 func (f Faults) Error() string {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -12,7 +13,12 @@ import (
 // messages turns what esbuild says into faults: at the author's file and line,
 // and in our users' words.
 func (b *builder) messages(list []api.Message, warning bool) {
-	for _, m := range list {
+	const most = 100 // faults worth reading
+	for i, m := range list {
+		if i == most {
+			b.faults = append(b.faults, Fault{Message: fmt.Sprintf("and %d more", len(list)-most), Warning: warning})
+			return
+		}
 		f := Fault{Message: faultText(m), Warning: warning}
 		if l := m.Location; l != nil && !isOwnLocation(l) {
 			f.Pos = filter.Position{

@@ -21,10 +21,10 @@ const (
 // letter p, in JavaScript too.
 func rewritePattern(pattern, flags string) (string, error) {
 	if len(pattern) > maxPattern {
-		return "", errors.New("Invalid regular expression: the source is over 64 KiB")
+		return "", invalidPattern("the source is over 64 KiB")
 	}
 	if strings.ContainsRune(flags, 'v') {
-		return "", errors.New("Invalid regular expression: the v flag is not supported; \\p{...} works with the u flag")
+		return "", invalidPattern("the v flag is not supported; \\p{...} works with the u flag")
 	}
 	if !strings.ContainsRune(flags, 'u') || !strings.Contains(pattern, `\p`) && !strings.Contains(pattern, `\P`) {
 		return pattern, nil
@@ -40,12 +40,12 @@ func rewritePattern(pattern, flags string) (string, error) {
 				return "", err
 			}
 			if class >= 0 && inRange(pattern, class, i, i+length) {
-				return "", errors.New("Invalid regular expression: a property cannot begin or end a range")
+				return "", invalidPattern("a property cannot begin or end a range")
 			}
 			set.write(&b, class >= 0)
 			i += length
 			if b.Len() > maxExpanded {
-				return "", errors.New("Invalid regular expression: too many \\p{...}")
+				return "", invalidPattern("too many \\p{...}")
 			}
 			continue
 		case pattern[i] == '\\':
@@ -61,6 +61,9 @@ func rewritePattern(pattern, flags string) (string, error) {
 	return b.String(), nil
 }
 
+// invalidPattern is the text of a SyntaxError, as V8 words it.
+func invalidPattern(why string) error { return errors.New("Invalid regular expression: " + why) }
+
 // inRange tells whether what is at [from:to] of a class stands beside the '-' of a range.
 func inRange(pattern string, class, from, to int) bool {
 	if to+1 < len(pattern) && pattern[to] == '-' && pattern[to+1] != ']' {
@@ -75,16 +78,16 @@ func inRange(pattern string, class, from, to int) bool {
 func property(s string) (charset, int, error) {
 	end := strings.IndexByte(s, '}')
 	if len(s) < 3 || s[2] != '{' || end < 0 {
-		return nil, 0, errors.New("Invalid regular expression: Invalid property name")
+		return nil, 0, invalidPattern("Invalid property name")
 	}
 	name := s[3:end]
 	set, ok := propertySet(name)
 	if !ok {
-		message := fmt.Sprintf("Invalid regular expression: unknown or unsupported property \\p{%.60s}", name)
+		message := fmt.Sprintf("unknown or unsupported property \\p{%.60s}", name)
 		if strings.Contains(name, "Emoji") || name == "Extended_Pictographic" {
 			message += "; a range such as [\\u{1F300}-\\u{1FAFF}] can stand for it"
 		}
-		return nil, 0, errors.New(message)
+		return nil, 0, invalidPattern(message)
 	}
 	if s[1] == 'P' {
 		set = set.not()

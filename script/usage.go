@@ -136,16 +136,12 @@ func (in *inspection) assign(left ast.Expression, operator token.Token, right as
 		}
 		return
 	}
-	switch operator {
-	case token.ASSIGN:
+	switch {
+	case operator == token.ASSIGN:
 		in.bind(id, right)
-	case token.PLUS: // x += y
-		in.values[id.Name.String()] = append(in.values[id.Name.String()],
-			&ast.BinaryExpression{Operator: token.PLUS, Left: id, Right: right})
-	case token.MINUS, token.MULTIPLY, token.SLASH, token.REMAINDER, token.EXPONENT, token.AND, token.OR,
-		token.EXCLUSIVE_OR, token.SHIFT_LEFT, token.SHIFT_RIGHT, token.UNSIGNED_SHIFT_RIGHT:
-		// numbers in any case
-	default:
+	case operator == token.PLUS: // x += y
+		in.bind(id, &ast.BinaryExpression{Operator: token.PLUS, Left: id, Right: right})
+	case !arithmetic(operator): // ||= and the like
 		in.hide(id)
 	}
 }
@@ -209,22 +205,26 @@ func (in *inspection) number(e ast.Expression, depth int) bool {
 	case *ast.NumberLiteral:
 		return true
 	case *ast.UnaryExpression:
-		switch n.Operator {
-		case token.INCREMENT, token.DECREMENT, token.PLUS, token.MINUS, token.BITWISE_NOT:
-			return true
-		}
+		return slices.Contains([]token.Token{
+			token.INCREMENT, token.DECREMENT, token.PLUS, token.MINUS, token.BITWISE_NOT,
+		}, n.Operator)
 	case *ast.BinaryExpression:
-		switch n.Operator {
-		case token.MINUS, token.MULTIPLY, token.SLASH, token.REMAINDER, token.EXPONENT, token.AND, token.OR,
-			token.EXCLUSIVE_OR, token.SHIFT_LEFT, token.SHIFT_RIGHT, token.UNSIGNED_SHIFT_RIGHT:
-			return true
-		case token.PLUS:
+		if n.Operator == token.PLUS {
 			return in.number(n.Left, depth+1) && in.number(n.Right, depth+1)
 		}
+		return arithmetic(n.Operator)
 	case *ast.Identifier:
 		return in.variable(n, "number ", func(e ast.Expression) bool { return in.number(e, depth+1) })
 	}
 	return false
+}
+
+// arithmetic tells whether an operator makes a number of whatever it is given.
+func arithmetic(operator token.Token) bool {
+	return slices.Contains([]token.Token{
+		token.MINUS, token.MULTIPLY, token.SLASH, token.REMAINDER, token.EXPONENT, token.AND, token.OR,
+		token.EXCLUSIVE_OR, token.SHIFT_LEFT, token.SHIFT_RIGHT, token.UNSIGNED_SHIFT_RIGHT,
+	}, operator)
 }
 
 // variable tells whether every value of a variable passes. Variables that get
@@ -281,5 +281,6 @@ func walk(v reflect.Value, visit func(node any) bool) {
 				walk(f, visit)
 			}
 		}
+	default: // a value, not a node
 	}
 }

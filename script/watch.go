@@ -23,7 +23,7 @@ func (l *Library) Watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("scripts: watch: %w", err)
 	}
-	defer notify.Close() //nolint:errcheck // nothing was written
+	defer notify.Close()
 	w := &watcher{library: l, notify: notify, folders: map[string]fs.FileInfo{}}
 	w.follow()
 	// What changed before the folders were watched is found by looking once more.

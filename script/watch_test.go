@@ -51,8 +51,12 @@ func (w *watching) path(name string) string { return filepath.Join(w.base, name)
 // until waits until a condition holds.
 func (w *watching) until(what string, holds func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	look, end := time.NewTicker(time.Millisecond), time.After(patience)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-end:
 			w.t.Fatalf("never %s: scripts %s, error %v", what, namesOf(w.l.Current()), w.l.LastError())
 		}
 	}
@@ -249,14 +253,14 @@ func TestWatchConcerns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer notify.Close() //nolint:errcheck // nothing was written
+	defer notify.Close()
 	w := &watcher{library: l, notify: notify, folders: map[string]fs.FileInfo{}}
 	if !w.follow() || w.follow() {
 		t.Error("the first time folders are new, and the second time not")
 	}
 	for name, want := range map[string]bool{
 		"scripts/a.js": true, "scripts/new.ts": true, "scripts/lib/b.js": true, "scripts/lib/b.ts": true, "data/c.json": true, "scripts/lib": true,
-		"named/x.js": true, "scripts": true, "data": true, ".": true,
+		"named/x.js": true, "tsconfig.json": true, "scripts/jsconfig.json": true, "scripts": true, "data": true, ".": true,
 		"scripts/a.test.js": false, "scripts/_x.js": false, "scripts/.a.js.swp": false, "scripts/a.js~": false, "scripts/lib/c.js": false,
 		"data/d.json": false, "log.txt": false, "named/y.js": false, "../other": false,
 	} {
