@@ -212,5 +212,5 @@ func (m *Modifications) send(out []byte, reply Reply, protocol wire.OptProtocol,
 // Clear drops what has been collected: for a session that found its edits
 // cannot all be sent.
 func (m *Modifications) Clear() {
-	m.buf, m.body, m.hasBody = m.buf[:0], nil, false
+	m.buf, m.body, m.bodyAt, m.hasBody = m.buf[:0], nil, 0, false
 }

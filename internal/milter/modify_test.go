@@ -297,3 +297,18 @@ func TestTrap22Addresses(t *testing.T) {
 		}
 	}
 }
+
+func TestClearDropsTheNewBodyToo(t *testing.T) {
+	frames, _ := edits(t, edible, func(m *Modifications) Reply {
+		for _, err := range []error{m.AddHeader("X", "1"), m.ReplaceBody([]byte("x")), m.AddHeader("X", "2")} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		m.Clear()
+		return Reply{}
+	})
+	if len(frames) != 1 || frames[0].code != 'c' {
+		t.Errorf("%q", frames)
+	}
+}
