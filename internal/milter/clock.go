@@ -84,20 +84,26 @@ func (c *Config) tick() time.Duration {
 }
 
 // writer writes to the network with a deadline that, too, is armed rarely: a
-// write has between half of the timeout and all of it. Callers hold Conn.out.
+// write has between half of the timeout and all of it. After an error nothing
+// is written any more: the peer may have got a part of a packet, and would take
+// the next one for its rest. Callers hold Conn.out.
 type writer struct {
 	nc      net.Conn
 	timeout time.Duration
 	until   time.Time
+	err     error
 }
 
 func (w *writer) write(p []byte) error {
+	if w.err != nil {
+		return w.err
+	}
 	if now := time.Now(); w.until.Sub(now) < w.timeout/2 {
 		w.until = now.Add(w.timeout)
-		if err := w.nc.SetWriteDeadline(w.until); err != nil {
-			return err
+		if w.err = w.nc.SetWriteDeadline(w.until); w.err != nil {
+			return w.err
 		}
 	}
-	_, err := w.nc.Write(p)
-	return err
+	_, w.err = w.nc.Write(p)
+	return w.err
 }
