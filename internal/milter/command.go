@@ -82,18 +82,20 @@ func (r *runner) envelope(code byte, p []byte) error {
 }
 
 // endOfMessage is BODYEOB, which may carry a last chunk (libmilter st_bodyend):
-// a verdict on that is the verdict on the message.
+// a verdict on that is the verdict on the message. Each of the two calls has its
+// turn: the session that was usurped in the first is not called for the second.
 func (r *runner) endOfMessage(code byte, p []byte) error {
 	r.mods.reset(r.c.options)
 	r.begin(code)
 	if len(p) > 0 && r.c.options.Protocol&wire.OptNoBody == 0 {
 		reply := r.session.Body(p)
-		if r.c.turn.Load() != r.turn {
+		if !r.end() {
 			return errUsurped
 		}
 		if !goesOn(reply.Action) && ReplyDue(byte(wire.CodeBody), r.c.options.Protocol) {
-			return r.answer(code, reply)
+			return r.settle(code, reply)
 		}
+		r.begin(code)
 	}
 	reply := r.session.EOM(&r.mods)
 	if !r.end() {

@@ -71,13 +71,18 @@ func (c *Conn) Usurp(next Session) bool {
 // called from another goroutine than the call's, say a watchdog's, and does not
 // block. turn is what Turn returned within that call.
 //
-// If the call has returned already, it does nothing and returns false. Else
-// next is the Session from now on, in a goroutine of its own: it is called for
-// the command at hand again, and its answer goes out; and true is returned. The
-// session that lost the connection, its macros
-// and its command's bytes belong to the goroutine that is still in the call, for
-// good: it is not called again, not even Close, and when the call returns the
-// goroutine ends. An usurped Negotiate ends the connection.
+// If the call has returned already, it does nothing and returns false. Else it
+// returns true, and next is the Session from now on, served by a goroutine of
+// its own: that calls next for the command at hand again, with the same payload,
+// sends its answer (at the end of a message with next's modifications, not those
+// of the session that lost) and goes on. PROGRESS goes on meanwhile. Of an
+// usurped Negotiate nothing can be told: the connection ends, and next is closed.
+// Of an usurped Close next is closed instead.
+//
+// The session that lost, its Macros and Modifications belong to the goroutine
+// that is still in the call, for good: it is not called again, not even for
+// Close, what it answers is dropped, and when the call returns the goroutine
+// ends. The bytes of the command's payload both sessions read.
 func (c *Conn) UsurpTurn(turn uint64, next Session) bool {
 	if turn&1 == 0 || !c.turn.CompareAndSwap(turn, turn+1) {
 		return false
@@ -132,7 +137,7 @@ func (c *Conn) sendProgress() {
 		return
 	}
 	if c.w.write([]byte{0, 0, 0, 1, byte(ActProgress)}) != nil {
-		return // the final reply's write will tell
+		return // the final reply's write fails with the same error
 	}
 	c.progress.Reset(c.srv.cfg.ProgressEvery)
 }

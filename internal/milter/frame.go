@@ -139,11 +139,11 @@ func (f *FrameReader) makeRoom(n int) {
 	}
 }
 
-// shrink gives a large block back, if what is unread fits into a small one. A
-// connection that waits for its next message should hold little memory.
-func (f *FrameReader) shrink() {
-	if len(f.block.b) > smallBlock && f.Buffered() <= smallBlock {
-		f.move(smallBlock)
+// shrink takes a block of that size instead of a larger one, if what is unread
+// fits into it. A connection that waits should hold little memory.
+func (f *FrameReader) shrink(size int) {
+	if len(f.block.b) > size && f.Buffered() <= size {
+		f.move(size)
 		f.full = false
 	}
 }

@@ -96,7 +96,7 @@ func TestFrameReaderShrinks(t *testing.T) {
 	if _, p, err := r.Next(); err != nil || len(p) != 65535 {
 		t.Fatal(len(p), err)
 	}
-	r.shrink()
+	r.shrink(smallBlock)
 	if len(r.block.b) != smallBlock {
 		t.Errorf("block of %d bytes", len(r.block.b))
 	}

@@ -44,7 +44,7 @@ func (r *runner) serve() {
 }
 
 // takeOver answers the command at hand anew where another runner was usurped,
-// and goes on. Who was to be told of the end only is told no more.
+// and goes on. Of a Negotiate or a Close that was usurped only the end is left.
 func (r *runner) takeOver(code byte, payload []byte) {
 	if code == codeClose {
 		r.finish(nil)
@@ -81,6 +81,7 @@ func (r *runner) guard(f func() error) (err error) {
 			return // not within a call: a fault of the engine
 		}
 		if !r.end() {
+			r.c.logEnd(err) // a bug all the same
 			err = errUsurped
 			return
 		}
@@ -102,6 +103,12 @@ func (r *runner) loop() error {
 		}
 		if err := r.command(code, payload); err != nil {
 			return err
+		}
+		r.c.payload = nil
+		if r.input.inMessage {
+			r.frames.shrink(largeBlock)
+		} else {
+			r.frames.shrink(smallBlock)
 		}
 	}
 }
@@ -131,6 +138,8 @@ func (r *runner) settle(code byte, reply Reply) error {
 	var err error
 	if ReplyDue(code, r.c.options.Protocol) {
 		err = r.reply(code, reply)
+	} else {
+		reply = Reply{} // the MTA does not hear of it and goes on
 	}
 	r.macros.done(code)
 	r.track(code, reply.Action)
@@ -153,7 +162,6 @@ func (r *runner) track(code byte, action wire.ActionCode) {
 		r.input.inMessage = false
 	}
 	if was && !r.input.inMessage {
-		r.frames.shrink()
 		if cap(r.out) > keepOut {
 			r.out = nil
 		}

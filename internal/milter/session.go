@@ -6,11 +6,11 @@ import (
 
 // Session answers the commands of one milter connection. The engine calls it
 // from one goroutine at a time, in the order the MTA sent the commands, and
-// never again after Close. Byte slices are valid until the call returns;
-// strings and the args slices may be kept.
+// never again after Close. Byte slices are valid until the call returns and must
+// not be written to; strings and the args slices may be kept.
 //
-// A call may take as long as it wants: the engine does not bound it. Who
-// answers in place of a call that hangs uses Conn.Usurp.
+// A call may take as long as it wants: the engine does not bound it. Conn.Usurp
+// lets another Session answer in place of one whose call hangs.
 type Session interface {
 	// Negotiate is called once, first. offer is what the MTA offered with
 	// Version already lowered to min(offer, 6); the answer is what to ask for.
@@ -44,8 +44,8 @@ type Session interface {
 	// Reset is QUIT_NC: the SMTP session is over, another begins with
 	// CONNECT on the same connection and with the same negotiated options.
 	Reset()
-	// Close is called exactly once, last, however the connection ended, except
-	// for a session whose connection was usurped.
+	// Close is called exactly once, last, however the connection ended, but not
+	// on a session whose connection was usurped: there on the one that usurped it.
 	Close()
 }
 
