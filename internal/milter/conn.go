@@ -51,7 +51,7 @@ func (c *Conn) Negotiated() Options { return c.options }
 
 // Macros are the MTA's macros. They change between calls, not during one. The
 // pointer stays the same until the connection is usurped: the old one is then
-// left to the session that lost it, and Macros returns the new one.
+// left to the session that lost it, and Macros returns the new one, to whomever.
 func (c *Conn) Macros() *Macros { return c.macros.Load() }
 
 // Draining tells whether the server is about to stop. Safe for concurrent use.
@@ -79,10 +79,10 @@ func (c *Conn) Usurp(next Session) bool {
 // usurped Negotiate nothing can be told: the connection ends, and next is closed.
 // Of an usurped Close next is closed instead.
 //
-// The session that lost, its Macros and Modifications belong to the goroutine
-// that is still in the call, for good: it is not called again, not even for
-// Close, what it answers is dropped, and when the call returns the goroutine
-// ends. The bytes of the command's payload both sessions read.
+// The session that lost and its Modifications belong to the goroutine that is
+// still in the call, for good: it is not called again, not even for Close, what
+// it answers is dropped, and when the call returns the goroutine ends. The bytes
+// of the command's payload both sessions read.
 func (c *Conn) UsurpTurn(turn uint64, next Session) bool {
 	if turn&1 == 0 || !c.turn.CompareAndSwap(turn, turn+1) {
 		return false

@@ -166,6 +166,14 @@ func (p *peer) recv() frame {
 	return frame{code, string(payload)}
 }
 
+// expect wants that reply, or PROGRESS, next.
+func (p *peer) expect(want wire.ActionCode) {
+	p.t.Helper()
+	if f := p.recv(); f.code != byte(want) {
+		p.t.Fatalf("got %c %q, want %c", f.code, f.payload, want)
+	}
+}
+
 // ask sends a command and wants that reply.
 func (p *peer) ask(code wire.Code, payload string, want wire.ActionCode) {
 	p.t.Helper()

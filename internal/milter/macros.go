@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bytes"
+	"sync"
 
 	wire "github.com/emersion/go-milter"
 )
@@ -11,8 +12,10 @@ import (
 // MAIL to BODY for the message, those of EOM and UNKNOWN for that one command
 // (libmilter smfi_getsymval; Postfix milter_macros.c for what is sent when).
 //
-// They belong to the session's goroutine. Get and All change nothing.
+// Safe for concurrent use: a session that lost its connection (Conn.Usurp) may
+// still ask, while the connection goes on.
 type Macros struct {
+	mu    sync.Mutex
 	raw   [numStages][]byte // name NUL value NUL ..., as sent: parsed when asked
 	fresh [numStages]bool   // sent for the command that comes next
 }
@@ -67,6 +70,8 @@ func stageOf(code byte) (stage, bool) {
 // `name`. Of several the one of the latest stage counts, of one packet the last.
 func (m *Macros) Get(name string) (value string, ok bool) {
 	name = bare(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for s := numStages; s > 0; s-- {
 		var found []byte
 		for rest := m.raw[s-1]; len(rest) > 0; {
@@ -86,6 +91,8 @@ func (m *Macros) Get(name string) (value string, ok bool) {
 // All is every macro that Get knows, by its name without braces.
 func (m *Macros) All() map[string]string {
 	all := make(map[string]string)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, rest := range m.raw {
 		for len(rest) > 0 {
 			var n, v []byte
@@ -98,6 +105,8 @@ func (m *Macros) All() map[string]string {
 
 // Clone is a copy that shares nothing with m.
 func (m *Macros) Clone() *Macros {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c := &Macros{fresh: m.fresh}
 	for s, raw := range m.raw {
 		c.raw[s] = bytes.Clone(raw)
@@ -135,6 +144,8 @@ func (m *Macros) set(payload []byte) error {
 	if !ok {
 		return nil
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if s == stageMail {
 		m.endMessage()
 	}
@@ -150,6 +161,8 @@ func (m *Macros) command(code byte) {
 	if !ok {
 		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !m.fresh[s] {
 		switch s {
 		case stageMail:
@@ -164,6 +177,8 @@ func (m *Macros) command(code byte) {
 
 // done ends the command: the macros that were for it alone go.
 func (m *Macros) done(code byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch wire.Code(code) {
 	case wire.CodeEOB, wire.CodeAbort:
 		m.endMessage()
@@ -176,7 +191,7 @@ func (m *Macros) done(code byte) {
 	}
 }
 
-// endMessage forgets what belongs to the message.
+// endMessage forgets what belongs to the message. Callers hold m.mu.
 func (m *Macros) endMessage() {
 	for s := stageMail; s <= stageEOM; s++ {
 		m.clear(s)
