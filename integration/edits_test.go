@@ -131,7 +131,7 @@ func TestTrap18ByteForByte(t *testing.T) {
 			delivered: strings.Replace(strings.Replace(dkimStyle, "X-Two:  two spaces", "X-Two: 2", 1), "X-Tab:\ta tab\r\n", "", 1),
 		},
 		{
-			name: "what the script sees", message: "X-Two:  two\n lines\nX-Tab:\ttab\nX-None:none\nX-Raw: caf\xe9\n\n",
+			name: "what the script sees", message: "X-Two:  two\r\n lines\r\nX-Tab:\ttab\r\nX-None:none\r\nX-Raw: caf\xe9\r\n\r\n",
 			script: `export function header(session, name, value) {
 				const want = { "X-Two": "two\n lines", "X-Tab": "tab", "X-None": "none" };
 				if (name in want && value !== want[name]) return reject(name + ": " + JSON.stringify(value));

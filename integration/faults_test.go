@@ -104,7 +104,7 @@ func TestFaultInMail(t *testing.T) {
 		})
 	}
 	// Each left its place in the log.
-	s.awaitLog("10-test.js:4:")
+	s.awaitLog("10-test.js:4:", "on purpose")
 }
 
 // The same at the end of the message, where edits of the failing call are undone.

@@ -97,7 +97,7 @@ func TestTrap26DrainTimeout(t *testing.T) {
 		t.Error("the message under way went without its edits")
 	}
 	s.awaitExit(0)
-	if reply := idle.Cmd("MAIL FROM:<a@example.org>"); reply.Code() != 451 {
+	if reply := idle.Send("a@example.org", []string{"b@example.org"}, plainMessage); reply.Code() != 451 {
 		t.Errorf("after the end: %s", reply)
 	}
 }

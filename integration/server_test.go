@@ -79,7 +79,8 @@ func (s *server) start(fails bool) {
 	s.cmd.Dir = s.dir
 	s.cmd.Stderr = &s.stderr
 	s.cmd.Stdout = &s.stderr
-	s.cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir+"/run", "STATE_DIRECTORY="+s.dir+"/state")
+	s.cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+s.dir+"/run", "STATE_DIRECTORY="+s.dir+"/state",
+		"GORACE=atexit_sleep_ms=10")
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -228,7 +229,7 @@ func (s *server) awaitLog(texts ...string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("no line of the log has %q:\n%s", texts, s.log())
+			s.t.Fatalf("no line of the log has %q:\n%s", texts, postfixtest.Tail(s.log()))
 		}
 	}
 }
@@ -244,7 +245,7 @@ func (s *server) checkLog() {
 		}
 	}
 	if s.t.Failed() {
-		s.t.Logf("log of pmilterd:\n%s", s.log())
+		s.t.Logf("log of pmilterd:\n%s", postfixtest.Tail(s.log()))
 	}
 }
 

@@ -48,11 +48,11 @@ func TestListen(t *testing.T) {
 				listen = family + ":" + filepath.Join(pf.Dir, path)
 			}
 			startServer(t, serverConfig{
-				listen: []string{listen}, scripts: one(`export function helo(session) { return reject(session.listener); }`),
+				listen: []string{listen}, scripts: one(`export function mail(session) { return reject(session.listener); }`),
 				settings: map[string]string{"milter.socket_group": `"postfix"`},
 			})
 			c := pf.Dial(t)
-			c.Run(postfixtest.Steps("EHLO client.example.org => 550 5.7.1 " + listen)...)
+			c.Run(postfixtest.Steps("EHLO client.example.org => 250", "MAIL FROM:<a@example.org> => 550 5.7.1 "+listen)...)
 		})
 	}
 }
@@ -115,7 +115,8 @@ func TestTrap01ProtocolVersions(t *testing.T) {
 			m.serve(t, one(script), nil)
 			odd := "X-Two:  two\r\nX-Tab:\ttab\r\nX-None:none\r\nX-Gone: g\r\nX-Two: again\r\n\r\nbody\r\n"
 			scenarios := []scenario{
-				{dialogue: []string{"EHLO bad => 550 5.7.1 helo", "EHLO good => 250", "MAIL FROM:<bad@example.org> => 550 5.7.1 mail"}},
+				{dialogue: []string{"EHLO bad => 250", "MAIL FROM:<a@example.org> => 550 5.7.1 helo"}},
+				{dialogue: []string{"EHLO good => 250", "MAIL FROM:<bad@example.org> => 550 5.7.1 mail", "MAIL FROM:<a@example.org> => 250"}},
 				{dialogue: []string{
 					"EHLO good => 250", "MAIL FROM:<a@example.org> => 250", "RCPT TO:<bad@example.org> => 550 5.7.1 rcpt",
 					"RCPT TO:<b@example.org> => 250", "DATA => 354", "(message) => 250",

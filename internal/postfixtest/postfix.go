@@ -25,7 +25,7 @@ import (
 // from a skipped test into a failed one.
 const RequireEnv = "PMILTER_REQUIRE_MTA"
 
-// startTimeout bounds how long Postfix may take to greet, stopTimeout how long
+// startTimeout bounds how long Postfix may take to listen, stopTimeout how long
 // it may take to go away before it is killed.
 const (
 	startTimeout = 20 * time.Second
@@ -63,7 +63,7 @@ type programs struct {
 }
 
 // Start runs a private Postfix until the test and its subtests are done. It
-// returns once the SMTP port greets.
+// returns once the SMTP port can be connected to.
 func Start(t testing.TB, config Config) *Postfix {
 	t.Helper()
 	progs := require(t)
@@ -85,7 +85,7 @@ func Start(t testing.TB, config Config) *Postfix {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("mail log:\n%s", p.Log())
+			t.Logf("mail log:\n%s", Tail(p.Log()))
 		}
 	})
 	return p
@@ -161,33 +161,30 @@ func (p *Postfix) start(config Config) error {
 		defer close(p.exited)
 		_ = p.master.Wait() // how it ended shows in output and log
 	}()
-	if err := p.awaitGreeting(); err != nil {
+	if err := p.awaitStart(); err != nil {
 		p.stop()
 		return err
 	}
 	return nil
 }
 
-// awaitGreeting returns when the SMTP port can be connected to. It does not
-// wait for the greeting itself: that may depend on a milter that is not there yet.
-func (p *Postfix) awaitGreeting() error {
+// awaitStart returns when the master process listens, which it does before it
+// logs that it has started. It does not connect: a session would be handed to
+// milters that may not be there yet.
+func (p *Postfix) awaitStart() error {
 	deadline := time.Now().Add(startTimeout)
-	for {
-		conn, err := net.DialTimeout("tcp", p.Addr, time.Second)
-		if err == nil {
-			conn.Close()
-			return nil
-		}
+	for !strings.Contains(p.Log(), "daemon started") {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("no listener after %v: %w", startTimeout, err)
+			return fmt.Errorf("not started after %v", startTimeout)
 		}
 		select {
 		case <-p.exited:
 			output, _ := os.ReadFile(p.outputFile()) // best effort: it explains the error
 			return fmt.Errorf("master ended: %s", output)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
+	return nil
 }
 
 // stop ends the master process and all its daemons, and waits for them.

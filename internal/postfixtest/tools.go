@@ -21,6 +21,16 @@ func (p *Postfix) Log() string {
 	return string(log)
 }
 
+// Tail is the end of a log: as much of it as a person wants to read.
+func Tail(log string) string {
+	const enough = 8 << 10
+	if len(log) <= enough {
+		return log
+	}
+	_, rest, _ := strings.Cut(log[len(log)-enough:], "\n")
+	return "...\n" + rest
+}
+
 // WaitLog returns when the mail log holds text, and fails the test when it
 // does not within a reasonable time.
 func (p *Postfix) WaitLog(t testing.TB, text string) {

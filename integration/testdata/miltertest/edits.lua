@@ -7,10 +7,10 @@ expect("header", conn, mt.header(conn, "Subject", " edit"), SMFIR_CONTINUE)
 expect("header", conn, mt.header(conn, "X-Two", " one"), SMFIR_CONTINUE)
 expect("header", conn, mt.header(conn, "X-Two", " two"), SMFIR_CONTINUE)
 expect("header", conn, mt.header(conn, "X-Gone", " g"), SMFIR_CONTINUE)
-expect("eoh", conn, mt.eoh(conn), SMFIR_CONTINUE)
+eoh(conn)
 expect("body", conn, mt.bodystring(conn, "a body\r\n"), SMFIR_CONTINUE)
 if mt.eom(conn) ~= nil then
-	error("eom")
+	fail("eom")
 end
 check("add", mt.eom_check(conn, MT_HDRADD, "X-Added"))
 check("insert", mt.eom_check(conn, MT_HDRINSERT, "X-Top"))
@@ -23,10 +23,10 @@ check("quarantine", mt.eom_check(conn, MT_QUARANTINE, "a look"))
 
 upto("header", conn)
 expect("header", conn, mt.header(conn, "Subject", " plain"), SMFIR_CONTINUE)
-expect("eoh", conn, mt.eoh(conn), SMFIR_CONTINUE)
+eoh(conn)
 expect("body", conn, mt.bodystring(conn, "a body\r\n"), SMFIR_CONTINUE)
 if mt.eom(conn) ~= nil then
-	error("eom")
+	fail("eom")
 end
 check("no edits of the second message", not mt.eom_check(conn, MT_HDRADD) and not mt.eom_check(conn, MT_BODYCHANGE))
 mt.disconnect(conn)

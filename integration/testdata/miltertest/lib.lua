@@ -1,9 +1,15 @@
 -- What the scripts beside this one share. "socket" comes from the command line.
 
+-- fail ends the script; miltertest does not print an error's text by itself.
+function fail(what)
+	mt.echo("FAIL " .. what)
+	error(what)
+end
+
 function dial()
 	local conn = mt.connect(socket)
 	if conn == nil then
-		error("mt.connect: " .. socket)
+		fail("mt.connect: " .. socket)
 	end
 	return conn
 end
@@ -11,17 +17,25 @@ end
 -- expect runs a step and compares the milter's reply.
 function expect(what, conn, result, reply)
 	if result ~= nil then
-		error(what .. ": " .. tostring(result))
+		fail(what .. ": " .. tostring(result))
 	end
 	local got = mt.getreply(conn)
 	if got ~= reply then
-		error(what .. ": reply '" .. string.char(got) .. "', want '" .. string.char(reply) .. "'")
+		fail(what .. ": reply '" .. string.char(got) .. "', want '" .. string.char(reply) .. "'")
+	end
+end
+
+-- eoh ends the header; miltertest may not send it to a milter that did not want
+-- it, and answers that with an error which ends the script.
+function eoh(conn)
+	if not mt.test_option(conn, SMFIP_NOEOH) then
+		expect("eoh", conn, mt.eoh(conn), SMFIR_CONTINUE)
 	end
 end
 
 function check(what, fine)
 	if not fine then
-		error(what)
+		fail(what)
 	end
 end
 
@@ -37,8 +51,6 @@ function upto(stop, conn, helo, from)
 		{ "rcpt", function() return mt.rcptto(conn, "<b@example.org>") end },
 		{ "data", function() return mt.data(conn) end },
 		{ "header", function() return mt.header(conn, "Subject", " test") end },
-		{ "eoh", function() return mt.eoh(conn) end },
-		{ "body", function() return mt.bodystring(conn, "body\r\n") end },
 	}
 	for _, step in ipairs(steps) do
 		if step[1] == stop then

@@ -35,7 +35,7 @@ for _, case in ipairs({ { "X-Bad", "b", "no header" }, { "X-Eoh", "b", "no eoh" 
 	conn = dial()
 	upto("header", conn)
 	expect("header", conn, mt.header(conn, case[1], " x"), SMFIR_CONTINUE)
-	expect("eoh", conn, mt.eoh(conn), SMFIR_CONTINUE)
+	eoh(conn)
 	expect("body", conn, mt.bodystring(conn, case[2]), SMFIR_CONTINUE)
 	expect("eom", conn, mt.eom(conn), SMFIR_REPLYCODE)
 	check(case[3], mt.eom_check(conn, MT_SMTPREPLY, "550", "5.7.1", case[3]))
