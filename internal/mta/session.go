@@ -50,7 +50,8 @@ func NewSession(c *Client, m Macros) *Session {
 	return &Session{client: c, macros: m, NewQueueID: randomQueueID}
 }
 
-// QueueID names the message under way; "" before its first recipient.
+// QueueID names the message under way, or the last one; "" from MAIL to the
+// first accepted recipient.
 func (s *Session) QueueID() string { return s.queueID }
 
 // Connect tells of the SMTP client.
@@ -68,6 +69,10 @@ func (s *Session) Helo(ctx context.Context, name string) (Reply, error) {
 // Mail is MAIL FROM with an address without brackets.
 func (s *Session) Mail(ctx context.Context, address string, params ...string) (Reply, error) {
 	s.over = Reply{}
+	if s.queueID != "" {
+		s.queueID = ""
+		delete(s.macros, "i")
+	}
 	s.setAddress("mail", address)
 	return s.ask(ctx, milter.CodeMail, pathDetail(address, params), func() (Reply, error) {
 		return s.client.Mail(ctx, "<"+address+">", params...)
@@ -102,10 +107,12 @@ func (s *Session) Unknown(ctx context.Context, command string) (Reply, error) {
 // fell. The message is then over for the milter.
 func (s *Session) Content(ctx context.Context, m *Message) (Reply, error) {
 	r, err := s.content(ctx, m)
-	if err != nil {
-		return r, err
+	if err == nil {
+		// Postfix sends one after every message. The verdict stands even if the
+		// milter is gone; the next call finds out.
+		_ = s.Abort(ctx)
 	}
-	return r, s.Abort(ctx) // Postfix sends one after every message
+	return r, err
 }
 
 func (s *Session) content(ctx context.Context, m *Message) (Reply, error) {
@@ -158,7 +165,6 @@ func (s *Session) decided(r Reply) bool {
 // Abort forgets the message, if there is one.
 func (s *Session) Abort(ctx context.Context) error {
 	s.over = Reply{}
-	s.queueID = ""
 	delete(s.macros, "i")
 	if s.err != nil || s.closed {
 		return s.err
