@@ -238,9 +238,11 @@ func (s *server) awaitLog(texts ...string) {
 // line that is not JSON.
 func (s *server) checkLog() {
 	s.t.Helper()
-	for line := range strings.Lines(s.log()) {
+	log := s.log()
+	for line := range strings.Lines(log) {
 		if !json.Valid([]byte(line)) {
-			s.t.Errorf("not JSON in the log of pmilterd: %s\n%s", line, s.log())
+			_, after, _ := strings.Cut(log, line)
+			s.t.Errorf("not JSON in the log of pmilterd: %s%s", line, after[:min(len(after), 4<<10)])
 			return
 		}
 	}
