@@ -64,17 +64,26 @@ func TestOversize(t *testing.T) {
 func TestTrap13Skip(t *testing.T) {
 	long := "Subject: long\r\n\r\n" + strings.Repeat("0123456789012345678901234567890123456789012345678901234567\r\n", 5000)
 	script := func(options, verdict string) string {
-		return "export const options = " + options + ";\nlet chunks = 0;\nexport function body() { chunks++; " + verdict + " }\n" +
-			"export function eom(session) { session.message.headers.add('X-Chunks', String(chunks)); }\n"
+		return "export const options = " + options + ";\nlet chunks = 0;\nexport function body(session) {\n" +
+			"  session.message.headers.add('X-Chunk', String(++chunks));\n  " + verdict + "\n}\n"
 	}
-	with := func(chunks string) string {
-		return strings.Replace(long, "\r\n\r\n", "\r\nX-Chunks: "+chunks+"\r\n\r\n", 1)
+	with := func(chunks ...string) string {
+		return strings.Replace(long, "\r\n\r\n", "\r\nX-Chunk: "+strings.Join(chunks, "\r\nX-Chunk: ")+"\r\n\r\n", 1)
 	}
+	all := with("1", "2", "3", "4", "5")
+	raw := "export function eom(session) { if (session.message.body.length !== 300000) return reject(String(session.message.body.length)); }\n"
 	playAll(t, []scenario{
-		{name: "early, all", script: script("{ early: true, body: false }", ""), message: long, delivered: with("5")},
-		{name: "early, skipped", script: script("{ early: true, body: false }", "return skip();"), message: long, delivered: with("1")},
-		{name: "early, raw wanted", script: script("{ early: true, body: true }", "return skip();"), message: long, delivered: with("1")},
+		{name: "early, all", script: script("{ early: true }", ""), message: long, delivered: all},
+		{name: "early, skipped", script: script("{ early: true }", "return skip();"), message: long, delivered: with("1")},
+		{name: "early, skipped, body wanted", script: script("{ early: true }", "return skip();") + raw, message: long, delivered: with("1")},
+		{name: "all", script: script("{}", ""), message: long, delivered: all},
 		{name: "skipped", script: script("{}", "return skip();"), message: long, delivered: with("1")},
+		{
+			name: "skipped by one of two", scripts: map[string]string{
+				"10.js": verdicts + script("{ early: true }", "return skip();"),
+				"20.js": verdicts + script("{ early: true }", ""),
+			}, message: long, delivered: with("1", "1", "2", "3", "4", "5"),
+		},
 	})
 }
 
