@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pmilter/internal/config"
+	"pmilter/internal/daemon"
 )
 
 // The exit status of every command.
@@ -45,6 +46,8 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newRunCommand(a),
 		newCheckCommand(a),
+		newTryCommand(a, daemon.Try),
+		newSendCommand(a),
 		newVersionCommand(a),
 	}
 }

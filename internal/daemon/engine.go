@@ -20,7 +20,7 @@ import (
 // engine is a filter with its scripts and the server that offers it.
 type engine struct {
 	log    *zap.Logger
-	report func(*filter.Outcome)
+	report func(*filter.Outcome) // when set it is told outcomes in place of the log
 	server *milter.Server
 	filter *filter.Filter
 
@@ -105,12 +105,16 @@ func libraryOptions(cfg *config.Config, log *zap.Logger) script.Options {
 }
 
 func (e *engine) filterOptions(cfg *config.Config) filter.Options {
+	log := e.log
+	if e.report != nil {
+		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
 	return filter.Options{
 		Scripts: func() filter.Scripts { return e.library.Load().Current() },
 		Timeout: cfg.Handler.Timeout, EOMTimeout: cfg.Handler.EOMTimeout,
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
-		Log: e.log, Report: e.report,
+		Log: log, Report: e.report,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pmilter/filter"
 	"pmilter/internal/config"
 	"pmilter/internal/mta"
 )
@@ -31,9 +29,6 @@ type stage struct {
 	cfg *config.Config
 	e   *engine
 	log *observer.ObservedLogs
-
-	mu       sync.Mutex
-	outcomes []*filter.Outcome
 }
 
 // newStage starts an engine on scripts (name to text). Limits are short.
@@ -54,11 +49,7 @@ func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Co
 	}
 	core, log := observer.New(zapcore.DebugLevel)
 	s.log = log
-	e, err := newEngine(t.Context(), s.cfg, zap.New(core), func(o *filter.Outcome) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.outcomes = append(s.outcomes, o)
-	})
+	e, err := newEngine(t.Context(), s.cfg, zap.New(core), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
