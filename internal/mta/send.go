@@ -2,6 +2,7 @@ package mta
 
 import (
 	"context"
+	"time"
 
 	"github.com/emersion/go-milter"
 )
@@ -14,8 +15,9 @@ type Transaction struct {
 	Params     []string
 	Recipients []Recipient
 	Message    []byte
-	Hostname   string // the MTA's own; "localhost" if empty
-	Received   bool   // the MTA puts a Received of its own on top
+	Hostname   string    // the MTA's own; "localhost" if empty
+	Received   bool      // the MTA puts a Received of its own on top, hidden from the milter
+	Date       time.Time // in that Received; none if zero
 	// Macros are set beside, or instead of, PostfixMacros.
 	Macros Macros
 }
@@ -84,7 +86,7 @@ func (t *Transaction) send(ctx context.Context, s *Session) (Reply, *Message, er
 	}
 	m := ParseMessage(t.Message)
 	if t.Received {
-		m.AddReceived("from " + t.Helo + " (" + t.Peer.Name + " [" + t.Peer.Addr + "])\n\tby " + t.Hostname)
+		m.AddReceived(t.received())
 	}
 	m.Sender, m.SenderParams = t.Sender, t.Params
 	var refused Reply
@@ -107,6 +109,15 @@ func (t *Transaction) send(ctx context.Context, s *Session) (Reply, *Message, er
 	}
 	r, err := s.Content(ctx, m)
 	return r, m, err
+}
+
+// received is the value of the MTA's own Received (RFC 5321 §4.4).
+func (t *Transaction) received() string {
+	s := "from " + t.Helo + " (" + t.Peer.Name + " [" + t.Peer.Addr + "])\n\tby " + t.Hostname
+	if !t.Date.IsZero() {
+		s += " with ESMTP; " + t.Date.Format(time.RFC1123Z)
+	}
+	return s
 }
 
 // decidedIn is the phase in which a verdict first fell: an accept or discard

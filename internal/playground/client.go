@@ -209,7 +209,11 @@ func (c *client) fail(err error) mta.Reply {
 func (c *client) describe(r mta.Reply) decision {
 	d := decision{Decision: Decision{Client: c.addr, QueueID: c.session.QueueID(), Phase: c.last.Phase, Verdict: r.Verdict()}}
 	if c.server.cfg.Where != nil {
-		d.where = c.server.cfg.Where(d.Decision)
+		place := c.server.cfg.Where(d.Decision)
+		d.where = place.Script
+		if place.Phase != "" {
+			d.Phase = place.Phase
+		}
 	}
 	return d
 }

@@ -38,9 +38,9 @@ type Config struct {
 	Hostname string   // the server's own name; the system's if empty
 	Scripts  []string // the scripts that run, for the greeting
 	Hints    []string // lines of the greeting, for example how to provoke a refusal
-	// Where finds the place in a script, "file:line", that made a decision;
-	// may be nil. It is called after the milter's reply came.
-	Where func(Decision) string
+	// Where finds the place in a script that made a decision; may be nil. It is
+	// called after the milter's reply came.
+	Where func(Decision) Place
 
 	MaxMessage     int64         // bytes; 50 MiB if 0
 	MaxRecipients  int           // of a message; 100 if 0
@@ -56,6 +56,14 @@ type Decision struct {
 	QueueID string         // the macro i; "" before the first recipient
 	Phase   mta.Phase
 	Verdict string // accept, reject, tempfail or discard
+}
+
+// Place is what made a decision.
+type Place struct {
+	Script string // "file:line"; "" when unknown
+	// Phase is the handler's phase, which may be another than that of the reply:
+	// header, eoh and body may be handled at the end of the message. "" keeps it.
+	Phase mta.Phase
 }
 
 // Run serves until ctx ends; then messages under way have Config.Grace to

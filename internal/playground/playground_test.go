@@ -240,7 +240,9 @@ func TestRefusals(t *testing.T) {
 		t.Run(fmt.Sprintf("%c %.4s", tt.letter, tt.reply), func(t *testing.T) {
 			t.Parallel()
 			g := start(t, &miltertest.Milter{Reply: on(tt.letter, tt.reply)}, func(c *playground.Config) {
-				c.Where = func(d playground.Decision) string { return "limit.js:7 " + string(d.Phase) }
+				c.Where = func(d playground.Decision) playground.Place {
+					return playground.Place{Script: "limit.js:7 " + string(d.Phase)}
+				}
 			})
 			replies := g.mail()
 			if len(replies) <= tt.at || replies[tt.at] != tt.want {
