@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/emersion/go-milter"
+	"go.uber.org/goleak"
 
 	"pmilter/internal/postfixtest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // picky is a small milter that is not ours: it refuses the recipient
 // bad@example.org and adds a header to the rest.
