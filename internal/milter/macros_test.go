@@ -106,3 +106,44 @@ func TestMacrosKeepNoLargeBuffers(t *testing.T) {
 		t.Errorf("%d bytes are kept", n)
 	}
 }
+
+// FuzzMacros: any packets in any order. What Get and All tell agrees, a clone
+// tells the same, and what was for a message ends with it.
+func FuzzMacros(f *testing.F) {
+	f.Add([]byte("\x0bCj\x00mx\x00{v}\x001\x00"))
+	f.Add([]byte("\x07Mi\x00Q\x00a\x00\x01M\x05Ri\x00R\x00\x02RE"))
+	f.Add([]byte("\x03E{}\x04B\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		m := new(Macros)
+		for len(script) > 1 {
+			n := min(int(script[0])%64, len(script)-1)
+			packet := script[1 : 1+n]
+			script = script[1+n:]
+			if n == 1 {
+				m.command(packet[0])
+				m.done(packet[0])
+			} else if err := m.set(packet); (err != nil) != (n > 1 && packet[n-1] != 0) {
+				t.Fatalf("%q: %v", packet, err)
+			}
+		}
+		all := m.All()
+		for name, value := range all {
+			if got, ok := m.Get(name); string(bare([]byte(name))) == name && (!ok || got != value) {
+				t.Fatalf("Get(%q) is %q %v, All has %q", name, got, ok, value)
+			}
+		}
+		if clone := m.Clone().All(); !maps.Equal(all, clone) {
+			t.Fatalf("%q, its clone %q", all, clone)
+		}
+		m.done(byte(wire.CodeAbort))
+		for s := stageMail; s <= stageEOM; s++ {
+			if len(m.raw[s]) > 0 {
+				t.Fatalf("stage %d outlives its message", s)
+			}
+		}
+		m.done(byte(wire.CodeQuitNewConn))
+		if all := m.All(); len(all) > 0 {
+			t.Fatalf("%q outlives the session", all)
+		}
+	})
+}
