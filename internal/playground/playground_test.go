@@ -175,7 +175,7 @@ func TestAccepted(t *testing.T) {
 	m := &miltertest.Milter{}
 	g := start(t, m, nil)
 	replies := g.mail()
-	if got := replies[6]; !strings.HasPrefix(got, "250 2.0.0 Ok: ") {
+	if got := replies[6]; !strings.HasPrefix(got, "250 2.0.0 Ok: ") || replies[2] != "250 2.1.0 Ok" || replies[3] != "250 2.1.5 Ok" {
 		t.Errorf("replies %q", replies)
 	}
 	want := "Return-Path: <s@example.org>\nDelivered-To: a@example.net\nDelivered-To: b@example.net\nSubject: hello\nX-Old: 1\n\nbody\n"

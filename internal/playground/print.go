@@ -143,7 +143,7 @@ func (s *server) greet() {
 		"",
 		"or without swaks:",
 		"",
-		`  printf 'From: alice@example.org\nTo: bob@example.net\nSubject: hello\n\nhello\n' |`,
+		`  printf 'From: alice@example.org\r\nTo: bob@example.net\r\nSubject: hello\r\n\r\nhello\r\n' |`,
 		"    curl smtp://"+at+" --mail-from alice@example.org --mail-rcpt bob@example.net --upload-file -",
 		"",
 	)
