@@ -1,6 +1,10 @@
 package filter
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Address is a reverse path or forward path as the SMTP client gave it
 // (RFC 5321 §4.1.2). Immutable. Strings are mail's bytes, UTF-8 or not.
@@ -28,7 +32,7 @@ func ParseAddress(path string, params []string) *Address {
 		a.Params = make(map[string]string, len(params))
 		for _, p := range params {
 			key, value, _ := strings.Cut(p, "=")
-			a.Params[strings.ToUpper(key)] = value
+			a.Params[upperASCII(key)] = value
 		}
 	}
 	return a
@@ -46,7 +50,36 @@ func splitAddress(address string) (local, domain string) {
 	if at < 0 || strings.HasSuffix(address, `"`) && strings.HasPrefix(address, `"`) {
 		return unquote(address), ""
 	}
-	return unquote(address[:at]), strings.ToLower(address[at+1:])
+	return unquote(address[:at]), lowerDomain(address[at+1:])
+}
+
+// lowerDomain lowers letters and leaves bytes that are no UTF-8 as they are, and
+// letters whose lower case is ASCII, so that no other domain looks like one of that.
+func lowerDomain(domain string) string {
+	if utf8.ValidString(domain) {
+		return strings.Map(func(r rune) rune {
+			if lower := unicode.ToLower(r); r < utf8.RuneSelf || lower >= utf8.RuneSelf {
+				return lower
+			}
+			return r
+		}, domain)
+	}
+	b := []byte(domain)
+	for i, c := range b {
+		b[i] = lowerASCII(c)
+	}
+	return string(b)
+}
+
+// upperASCII is for ESMTP keywords, which are ASCII (RFC 5321 §4.1.2: esmtp-keyword).
+func upperASCII(key string) string {
+	b := []byte(key)
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
+	return string(b)
 }
 
 // unquote undoes a Quoted-string (RFC 5321 §4.1.2).

@@ -15,17 +15,16 @@ const chunkSize = wire.MaxBodyChunk
 // EOM implements milter.Session: header, eoh and body handlers that are not
 // early run now, then eom; edits are sent with the verdict.
 func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
-	c.hear()
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
 	c.needMessage()
 	m := c.session.Message
 	if m.oversize {
 		return c.oversized(out)
 	}
 	d := c.content(m)
-	if d.abandoned {
-		return milter.Reply{}
-	}
-	if d.verdict.Refuses() {
+	if d.abandoned || d.verdict.Refuses() {
 		return c.answer(d.phase, d)
 	}
 	return c.pass(m, out)
@@ -89,7 +88,9 @@ func (c *Conn) content(m *Message) decision {
 }
 
 func (c *Conn) eachField(m *Message, deadline time.Time, late func(int) bool) decision {
-	for _, f := range m.arena.all() {
+	fields := m.arena.all()
+	for c.at = c.resumeIn(Header); c.at < len(fields); c.at++ {
+		f := fields[c.at]
 		c.call.HeaderName, c.call.HeaderValue = f.Name, f.Text()
 		if d := c.askUntil(Header, deadline, late); d.abandoned || d.verdict.Refuses() {
 			return d
@@ -99,9 +100,9 @@ func (c *Conn) eachField(m *Message, deadline time.Time, late func(int) bool) de
 }
 
 func (c *Conn) eachChunk(m *Message, deadline time.Time, late func(int) bool) decision {
-	for rest := m.body; len(rest) > 0; {
-		n := min(len(rest), chunkSize)
-		c.call.Chunk, rest = rest[:n:n], rest[n:]
+	for c.at = c.resumeIn(Body); c.at < len(m.body); c.at += chunkSize {
+		end := min(c.at+chunkSize, len(m.body))
+		c.call.Chunk = m.body[c.at:end:end]
 		if d := c.askUntil(Body, deadline, late); d.abandoned || d.verdict.Refuses() {
 			return d
 		}
@@ -112,15 +113,18 @@ func (c *Conn) eachChunk(m *Message, deadline time.Time, late func(int) bool) de
 // answer makes of a decision the reply to the command at hand.
 func (c *Conn) answer(p Phase, d decision) milter.Reply {
 	if d.abandoned {
-		return milter.Reply{}
+		return milter.Reply{Action: wire.ActTempFail} // the successor's answer goes out; if there were none, this
 	}
 	c.resume = nil
 	if d.verdict.Refuses() {
+		reply := replyOf(d.verdict)
 		c.finish(d, nil)
-		if p >= Mail && p <= EOM && (p != Rcpt || d.verdict.Action == Discard) {
+		if endsMessage(p, d.verdict.Action) {
+			c.decided = &reply
 			c.endMessage(true)
+			c.decided = nil
 		}
-		return replyOf(d.verdict)
+		return reply
 	}
 	if c.allAccept(p) {
 		if c.session.Message != nil {
@@ -130,6 +134,12 @@ func (c *Conn) answer(p Phase, d decision) milter.Reply {
 		return milter.Reply{Action: wire.ActAccept}
 	}
 	return milter.Reply{Action: wire.ActContinue}
+}
+
+// endsMessage tells whether a refusal in p is the message's: in Rcpt it is that
+// recipient's, before Mail and in Unknown there may be none.
+func endsMessage(p Phase, refusal Action) bool {
+	return p >= Mail && p <= EOM && (p != Rcpt || refusal == Discard)
 }
 
 // allAccept tells whether an accept can go out now: every script has accepted,

@@ -3,9 +3,12 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
+
+	"pmilter/internal/milter"
 )
 
 // decision is what all scripts together say in one phase.
@@ -25,7 +28,7 @@ var ErrAbandoned = errors.New("the call was given up")
 // ask asks all scripts that have a handler for the phase, in order; the first
 // that refuses decides.
 func (c *Conn) ask(p Phase) decision {
-	if !c.needs.phases.Has(p) {
+	if !c.needs.phases.Has(p) && p != Mail { // at Mail it is noted who saw it
 		return decision{script: -1}
 	}
 	return c.askUntil(p, time.Now().Add(c.o.Timeout), func(int) bool { return true })
@@ -41,14 +44,8 @@ func (c *Conn) askSome(p Phase, early bool) decision {
 
 func (c *Conn) askUntil(p Phase, deadline time.Time, chosen func(int) bool) decision {
 	c.call.Phase, c.call.Deadline = p, deadline
-	from := c.resumeAt(p)
-	if p == Mail {
-		for i := range from {
-			c.states[i].sawMail = true
-		}
-	}
-	for i := from; i < len(c.list); i++ {
-		if p == Mail {
+	for i := c.resumeAt(p); i < len(c.list); i++ {
+		if p >= Mail && p <= EOM {
 			c.states[i].sawMail = true
 		}
 		if !c.list[i].Phases.Has(p) || !chosen(i) || c.out(i, p) {
@@ -58,6 +55,9 @@ func (c *Conn) askUntil(p Phase, deadline time.Time, chosen func(int) bool) deci
 		if d.abandoned || d.verdict.Refuses() {
 			return d
 		}
+	}
+	if c.resuming(p) {
+		c.resume = nil // what comes next is asked of all again
 	}
 	return decision{script: -1}
 }
@@ -76,11 +76,14 @@ func (c *Conn) askOne(i int, p Phase) decision {
 	c.before = c.session.checkpoint()
 	v, err := c.callHandler(i, p)
 	if errors.Is(err, ErrAbandoned) {
-		<-c.usurped // until the successor has the connection, the engine must see this call as running
+		c.lose()
 		return decision{abandoned: true}
 	}
 	fault := c.judge(i, p, v, err)
 	if m != nil && (fault != nil || c.list[i].Observe) {
+		if fault == nil && !v.Refuses() {
+			c.logWouldChange(i, p, m.edits[len(c.before.edits):])
+		}
 		m.rollback(c.before.edits)
 	}
 	d := decision{verdict: v, phase: p, script: i, fault: fault}
@@ -115,13 +118,16 @@ func (c *Conn) heed(d decision, p Phase) decision {
 }
 
 // observed logs what an observing script would do, and does nothing of it but
-// take it out of the message, as its verdict would have.
+// take it out of what its verdict would have ended.
 func (c *Conn) observed(d decision, p Phase) decision {
 	if !d.verdict.Refuses() {
 		return c.heed(d, p)
 	}
 	c.logWouldBe(d, p)
-	if p != Rcpt {
+	switch {
+	case p < Mail:
+		c.states[d.script].outOfConnection = true
+	case endsMessage(p, d.verdict.Action):
 		c.states[d.script].outOfMessage = true
 	}
 	return decision{script: -1}
@@ -129,32 +135,60 @@ func (c *Conn) observed(d decision, p Phase) decision {
 
 // callHandler calls the handler in the connection's world, made at the first call.
 func (c *Conn) callHandler(i int, p Phase) (Verdict, error) {
-	if c.dropped {
-		if r := c.resume; r != nil && r.phase == p && r.script == i {
-			return Verdict{}, r.fault
-		}
-		return Verdict{}, &ScriptError{Script: c.list[i].Name, Phase: p, Message: "its world was dropped after an earlier overrun", Dropped: true}
+	switch {
+	case c.lost:
+		return Verdict{}, ErrAbandoned
+	case c.dropped && c.resuming(p) && c.resume.script == i:
+		return Verdict{}, c.resume.fault
+	case c.dropped:
+		return Verdict{}, &ScriptError{Script: c.list[i].Name, Phase: p, Message: c.why, Dropped: true}
 	}
-	start := time.Now()
-	if c.world == nil {
-		world, err := c.scripts.Open(c.session)
-		if err != nil {
-			c.dropped = true
-			return Verdict{}, err
-		}
-		c.world = world
+	c.since = time.Now()
+	if err := c.open(); err != nil {
+		return Verdict{}, err
 	}
 	v, err := c.world.Call(&c.call)
 	if errors.Is(err, ErrAbandoned) {
 		return v, err
 	}
-	c.spent += time.Since(start)
+	c.spent += time.Since(c.since)
 	var fault *ScriptError
 	if errors.As(err, &fault) && fault.Dropped {
-		c.dropped = true
+		c.dropped, c.why = true, whyOverrun
 		c.world.Close()
 	}
 	return v, err
+}
+
+// Why a world is not there any more, for the log.
+const (
+	whyOverrun = "its world was dropped after an earlier overrun"
+	whyNoWorld = "there is no world: the scripts' top-level code failed earlier"
+)
+
+// open makes the connection's world if there is none.
+func (c *Conn) open() error {
+	if c.world != nil {
+		return nil
+	}
+	world, err := c.scripts.Open(c.session)
+	if err == nil {
+		c.world = world
+		return nil
+	}
+	c.spent += time.Since(c.since)
+	c.dropped, c.why = true, whyNoWorld
+	if errors.Is(err, ErrAbandoned) {
+		return errors.New("the scripts' top-level code ran too long") // there was no call that Overrun could end
+	}
+	return err
+}
+
+// lose ends this conn's part in the connection. Until the successor has it, the
+// engine must see the call as running.
+func (c *Conn) lose() {
+	<-c.usurped
+	c.lost, c.dropped = true, true
 }
 
 // judge says whether an answer is one that the phase allows.
@@ -171,6 +205,8 @@ func (c *Conn) judge(i int, p Phase, v Verdict, err error) *ScriptError {
 		return c.misuse(i, p, v, fmt.Sprintf("discard() means nothing in %s: it drops a message", p))
 	case v.Action != Continue && (p == Abort || p == Close):
 		return c.misuse(i, p, v, fmt.Sprintf("%s can give no verdict", p))
+	case v.Action > Skip:
+		return c.misuse(i, p, v, fmt.Sprintf("verdict %d is none", v.Action))
 	}
 	return nil
 }
@@ -219,7 +255,7 @@ func (c *Conn) tell(p Phase) {
 		c.before = c.session.checkpoint()
 		v, err := c.callHandler(i, p)
 		if errors.Is(err, ErrAbandoned) {
-			<-c.usurped
+			c.lose()
 			return
 		}
 		if fault := c.judge(i, p, v, err); fault != nil {
@@ -247,15 +283,17 @@ func (c *Conn) overrun(fault *ScriptError) {
 type resumption struct {
 	phase  Phase
 	script int
+	at     int // as Conn.at
 	fault  *ScriptError
+	reply  *milter.Reply // decided already: an abort handler was stuck
 }
 
 func (c *Conn) successor(fault *ScriptError) *Conn {
 	n := &Conn{
 		f: c.f, o: c.o, wire: c.wire, log: c.log, scripts: c.scripts, list: c.list, needs: c.needs, agreed: c.agreed,
-		states: append([]scriptState(nil), c.states...), heard: true, started: c.started, spent: c.spent,
-		dropped: true, usurped: make(chan struct{}),
-		resume: &resumption{phase: c.call.Phase, script: c.call.Script, fault: fault},
+		states: slices.Clone(c.states), heard: true, spent: c.spent + time.Since(c.since),
+		dropped: true, why: whyOverrun, usurped: make(chan struct{}),
+		resume: &resumption{phase: c.call.Phase, script: c.call.Script, at: c.at, fault: fault, reply: c.decided},
 	}
 	n.call.Overrun = n.overrun
 	n.session = c.session.successor(c.before)
@@ -263,14 +301,21 @@ func (c *Conn) successor(fault *ScriptError) *Conn {
 }
 
 // resuming tells whether this conn answers the command at hand anew, in place
-// of one that is stuck.
-func (c *Conn) resuming() bool { return c.resume != nil }
+// of one that is stuck in that phase.
+func (c *Conn) resuming(p Phase) bool { return c.resume != nil && c.resume.phase == p }
 
 // resumeAt is the first script to ask in a phase: 0, or the one that was stuck.
 func (c *Conn) resumeAt(p Phase) int {
-	r := c.resume
-	if r == nil || r.phase != p {
+	if !c.resuming(p) {
 		return 0
 	}
-	return r.script
+	return c.resume.script
+}
+
+// resumeIn is the first field or chunk to ask about: 0, or that of the stuck call.
+func (c *Conn) resumeIn(p Phase) int {
+	if !c.resuming(p) {
+		return 0
+	}
+	return c.resume.at
 }

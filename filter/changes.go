@@ -1,8 +1,9 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"pmilter/internal/milter"
 )
@@ -14,11 +15,17 @@ func (m *Message) sendEdits(out *milter.Modifications) ([]string, error) {
 	if len(m.edits) == 0 {
 		return nil, nil
 	}
+	if m.cut && slices.ContainsFunc(m.edits, edit.needsFields) {
+		return nil, errors.New("filter: edits: the header was too long to be kept")
+	}
 	d := diff{m: m, v: m.model(), out: out}
 	for _, step := range []func() error{d.sender, d.recipients, d.header, d.body, d.quarantine} {
 		if err := step(); err != nil {
-			return d.done, fmt.Errorf("filter: edits: %w", err)
+			return nil, fmt.Errorf("filter: edits: %w", err)
 		}
+	}
+	if d.more > 0 {
+		d.done = append(d.done, fmt.Sprintf("and %d more", d.more))
 	}
 	return d.done, nil
 }
@@ -28,18 +35,27 @@ type diff struct {
 	v    *model
 	out  *milter.Modifications
 	done []string
+	more int // not in done
 }
+
+// maxDone is how many edits a log line names: a mail may bring any number of
+// fields that a script removes.
+const maxDone = 100
 
 func (d *diff) did(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	d.done = append(d.done, what)
+	if len(d.done) < maxDone {
+		d.done = append(d.done, what)
+	} else {
+		d.more++
+	}
 	return nil
 }
 
 func (d *diff) sender() error {
-	if d.v.sender == d.m.Sender {
+	if d.v.sender == d.m.Sender || d.v.sender.Address == d.m.Sender.Address && len(d.v.sender.params) == 0 {
 		return nil
 	}
 	return d.did("sender "+d.v.sender.Address, d.out.ChangeFrom(d.v.sender.Address, d.v.sender.params))
@@ -51,11 +67,13 @@ func (d *diff) recipients() error {
 		kept[a] = true
 	}
 	arrived := make(map[*Address]bool, len(d.m.recipients))
+	gone := make(map[string]bool)
 	for _, a := range d.m.recipients {
 		arrived[a] = true
-		if kept[a] {
+		if kept[a] || gone[a.Address] {
 			continue
 		}
+		gone[a.Address] = true // however often it was given: the MTA removes all
 		if err := d.did("-rcpt "+a.Address, d.out.DelRcpt(a.Address)); err != nil {
 			return err
 		}
@@ -130,7 +148,7 @@ func (p *headerPlan) occurrences() []int {
 	places := make([]int, len(p.arrived))
 	seen := make(map[string]int)
 	for i, f := range p.arrived {
-		key := strings.ToLower(f.Name)
+		key := f.key()
 		seen[key]++
 		places[i] = seen[key]
 	}
@@ -147,7 +165,7 @@ func (d *diff) changed(p *headerPlan) error {
 		if value == "" {
 			value = " " // an empty value would remove the field
 		}
-		if err := d.did("set "+e.Name, d.out.ChangeHeader(places[i], p.arrived[i].Name, value)); err != nil {
+		if err := d.did("set "+e.Name, d.out.ChangeHeader(places[i], p.arrived[i].bare(), value)); err != nil {
 			return err
 		}
 	}
@@ -171,15 +189,15 @@ func (d *diff) removed(p *headerPlan) error {
 	inserted := make(map[string]int) // above the i-th arrived field, by now
 	for i := range p.kept {
 		for _, e := range p.after[i] {
-			inserted[strings.ToLower(e.Name)]++
+			inserted[e.key()]++
 		}
-		places[i] += inserted[strings.ToLower(p.arrived[i].Name)]
+		places[i] += inserted[p.arrived[i].key()]
 	}
 	for i := len(p.kept) - 1; i >= 0; i-- {
 		if p.kept[i] != nil {
 			continue
 		}
-		name := p.arrived[i].Name
+		name := p.arrived[i].bare()
 		if err := d.did("remove "+name, d.out.ChangeHeader(places[i], name, "")); err != nil {
 			return err
 		}

@@ -24,15 +24,19 @@ type Conn struct {
 	session *Session
 	world   Handler // nil until a handler is called
 	states  []scriptState
-	heard   bool // a command of this SMTP session has come
-	started time.Time
+	heard   bool          // a command of this SMTP session has come
 	spent   time.Duration // in scripts, for this message
 
 	call    Call
-	before  checkpoint    // of edits and notes, before the call under way
-	dropped bool          // the world overran: on_error answers from now on
+	since   time.Time     // when the call under way began
+	at      int           // the field, or the chunk's offset, that it is about, at the end of the message
+	before  checkpoint    // of edits and notes, before it
+	decided *milter.Reply // to the command at hand, while abort handlers are told of it
+	dropped bool          // the world cannot be used: on_error answers from now on
+	why     string        // it was dropped
 	resume  *resumption   // on a conn that took over from a stuck one, for one command
 	usurped chan struct{} // closed when a successor has the connection
+	lost    bool          // a successor has it: nothing is called any more
 }
 
 // scriptState is what one script has said so far.
@@ -65,11 +69,13 @@ func (c *Conn) take(scripts Scripts) {
 
 // begin forgets everything of an SMTP session.
 func (c *Conn) begin() {
-	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), wire: c.wire, mta: c.wire.Negotiated(), notes: new(notes)}
+	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), mta: c.wire.Negotiated(), notes: new(notes)}
+	c.session.ofConnection = c.session.notes
 	c.session.Client.Family = "unknown"
 	c.log = c.o.Log.With(zap.String("session", c.session.ID))
 	clear(c.states)
-	c.heard = false
+	c.heard, c.spent = false, 0
+	c.dropped, c.resume = false, nil
 }
 
 // Negotiate implements milter.Session.
@@ -94,8 +100,10 @@ func (c *Conn) Helo(name string) milter.Reply {
 // QUIRK: Sendmail may start a message without having ended the one before by
 // ABORT (TestTrap11MailWithoutAbort).
 func (c *Conn) Mail(path string, params []string) milter.Reply {
-	c.hear()
-	if !c.resuming() {
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
+	if !c.resuming(Mail) {
 		c.endMessage(true)
 		c.startMessage(path, params)
 	}
@@ -106,15 +114,14 @@ func (c *Conn) Mail(path string, params []string) milter.Reply {
 // Rcpt implements milter.Session. The recipient joins the message's when all
 // scripts have passed it.
 func (c *Conn) Rcpt(path string, params []string) milter.Reply {
-	c.hear()
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
 	c.needMessage()
 	recipient := ParseAddress(path, params)
 	c.call.Address = recipient
 	d := c.ask(Rcpt)
-	if d.abandoned {
-		return milter.Reply{}
-	}
-	if !d.verdict.Refuses() {
+	if !d.abandoned && !d.verdict.Refuses() {
 		c.session.Message.addRecipient(recipient)
 	}
 	return c.answer(Rcpt, d)
@@ -122,7 +129,9 @@ func (c *Conn) Rcpt(path string, params []string) milter.Reply {
 
 // Data implements milter.Session.
 func (c *Conn) Data() milter.Reply {
-	c.hear()
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
 	c.needMessage()
 	return c.answer(Data, c.ask(Data))
 }
@@ -130,10 +139,12 @@ func (c *Conn) Data() milter.Reply {
 // Header implements milter.Session: it keeps the field, and asks at once only
 // those scripts that have options.early.
 func (c *Conn) Header(name, value []byte) milter.Reply {
-	c.hear()
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
 	c.needMessage()
-	if !c.resuming() {
-		c.session.Message.addField(name, value)
+	if !c.resuming(Header) {
+		c.session.Message.addField(name, value, c.o.MaxMessage)
 	}
 	if !c.needs.earlyHeader {
 		return milter.Reply{Action: wire.ActContinue}
@@ -145,21 +156,27 @@ func (c *Conn) Header(name, value []byte) milter.Reply {
 
 // EOH implements milter.Session.
 func (c *Conn) EOH() milter.Reply {
-	c.hear()
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
 	c.needMessage()
 	return c.answer(EOH, c.askSome(EOH, true))
 }
 
 // Body implements milter.Session.
 func (c *Conn) Body(chunk []byte) milter.Reply {
-	c.hear()
-	c.needMessage()
-	if !c.resuming() {
+	if c.resume == nil {
+		c.hear()
+		c.needMessage()
 		c.session.Message.addBody(chunk, c.o.MaxMessage)
 	}
 	if !c.needs.earlyBody {
 		return milter.Reply{Action: wire.ActContinue}
 	}
+	if reply, ok := c.settled(); ok {
+		return reply
+	}
+	c.needMessage()
 	c.call.Chunk = chunk
 	d := c.askSome(Body, true)
 	if !d.abandoned && !d.verdict.Refuses() && c.allSkip() {
@@ -195,16 +212,21 @@ func (c *Conn) Unknown(command string) milter.Reply {
 }
 
 // Abort implements milter.Session.
-func (c *Conn) Abort() { c.endMessage(true) }
+func (c *Conn) Abort() {
+	c.endMessage(true)
+	c.resume = nil
+}
 
 // Reset implements milter.Session: after QUIT_NC a new world comes from the
 // newest set if its needs fit what was negotiated, else from the old one.
 func (c *Conn) Reset() {
 	c.endSession()
+	if c.lost {
+		return
+	}
 	if newest := c.o.Scripts(); newest != c.scripts && needsOf(newest.List()).fits(c.wire.Negotiated(), c.agreed) {
 		c.take(newest)
 	}
-	c.dropped = false
 	c.begin()
 }
 
@@ -228,16 +250,28 @@ func (c *Conn) closeWorld() {
 
 // hear notes that a command has come, and what was negotiated.
 func (c *Conn) hear() {
-	if !c.heard {
-		c.heard = true
-		c.session.mta = c.wire.Negotiated()
+	c.heard = true
+	if s := c.session; s.macros == nil {
+		s.mta, s.macros = c.wire.Negotiated(), c.wire.Macros()
 	}
 }
 
+// settled is the reply to the command at hand when that was decided before an
+// abort handler got stuck: the verdict stands, whoever sends it.
+func (c *Conn) settled() (milter.Reply, bool) {
+	c.hear()
+	if c.resume == nil || c.resume.reply == nil {
+		return milter.Reply{}, false
+	}
+	reply := *c.resume.reply
+	c.resume = nil
+	c.session.end()
+	return reply, true
+}
+
 func (c *Conn) startMessage(path string, params []string) {
-	c.session.Message = &Message{Sender: ParseAddress(path, params), session: c.session, wanted: c.needs}
-	c.started, c.spent = time.Now(), 0
-	c.session.notes = new(notes)
+	c.session.begin(&Message{Sender: ParseAddress(path, params), session: c.session, wanted: c.needs})
+	c.spent = 0
 	for i := range c.states {
 		c.states[i] = scriptState{outOfConnection: c.states[i].outOfConnection}
 	}
@@ -253,12 +287,11 @@ func (c *Conn) needMessage() {
 // endMessage forgets the message. When it was not finished, every script that
 // saw its MAIL is told by abort, while session.message is still there.
 func (c *Conn) endMessage(aborted bool) {
-	m := c.session.Message
-	if m == nil {
+	if c.session.Message == nil {
 		return
 	}
 	if aborted {
 		c.tell(Abort)
 	}
-	c.session.Message = nil
+	c.session.end()
 }

@@ -19,6 +19,7 @@ type edit struct {
 	addr   *Address
 	params string
 	body   []byte
+	held   int64 // bytes of this and all edits before it
 }
 
 type op uint8
@@ -36,8 +37,41 @@ const (
 	opQuarantine
 )
 
-// maxEdits bounds what one message's scripts can pile up.
-const maxEdits = 10000
+// String names the edit, for the log.
+func (e edit) String() string {
+	switch e.op {
+	case opAdd:
+		return "add " + e.name
+	case opInsert:
+		return "insert " + e.name
+	case opSet:
+		return "set " + e.name
+	case opRemove, opRemoveAt:
+		return "remove " + e.name
+	case opSender:
+		return "sender " + e.addr.Address
+	case opAddRcpt:
+		return "+rcpt " + e.addr.Address
+	case opDelRcpt:
+		return "-rcpt " + e.addr.Address
+	case opBody:
+		return "body"
+	default:
+		return "quarantine"
+	}
+}
+
+// needsFields: what it does depends on the fields that have arrived.
+func (e edit) needsFields() bool {
+	return e.op == opSet || e.op == opRemove || e.op == opRemoveAt || e.op == opInsert && e.index > 0
+}
+
+// What one message's scripts can pile up. Bodies that were replaced again count
+// too: the edit may yet be undone.
+const (
+	maxEdits = 10000
+	maxHeld  = 256 << 20
+)
 
 // ErrNotOffered says that the MTA does not do what a script asks for.
 var ErrNotOffered = errors.New("the MTA did not offer this action")
@@ -142,8 +176,8 @@ func (m *Message) ReplaceBody(body []byte) error {
 // Quarantine puts the message on hold at the MTA, whatever the verdict
 // otherwise (libmilter smfi_quarantine). The first reason counts.
 func (m *Message) Quarantine(reason string) error {
-	if reason == "" || strings.ContainsAny(reason, "\r\n\x00") {
-		return errors.New("a quarantine's reason is one line of text")
+	if reason == "" || hasControl(reason) || len(reason) > maxLine {
+		return fmt.Errorf("a quarantine's reason is one line of text, at most %d bytes", maxLine)
 	}
 	return m.edit(edit{op: opQuarantine, value: reason}, wire.OptQuarantine)
 }
@@ -157,6 +191,13 @@ func (m *Message) edit(e edit, need wire.OptAction) error {
 	}
 	if len(m.edits) >= maxEdits {
 		return fmt.Errorf("more than %d edits of one message", maxEdits)
+	}
+	e.held = int64(len(e.value) + len(e.body))
+	if n := len(m.edits); n > 0 {
+		e.held += m.edits[n-1].held
+	}
+	if e.held > maxHeld {
+		return fmt.Errorf("the edits of one message hold more than %d bytes", maxHeld)
 	}
 	m.edits = append(m.edits, e)
 	if m.view == nil || m.view.entries == nil {
@@ -172,24 +213,40 @@ func (m *Message) leadingSpace() bool {
 	return m.session.mta.Protocol&wire.OptHeaderLeadingSpace != 0
 }
 
-// checkAddress refuses what cannot stand in MAIL or RCPT: line breaks, NUL,
-// angle brackets, white space outside quotes (RFC 5321 §4.1.2).
+// checkAddress refuses what cannot stand in MAIL or RCPT: control characters,
+// and outside of quotes white space and angle brackets (RFC 5321 §4.1.2).
 func checkAddress(address, params string) (*Address, error) {
-	if strings.ContainsAny(address, "\r\n\x00<>") || strings.ContainsAny(params, "\r\n\x00") {
-		return nil, fmt.Errorf("%q is no address", address)
-	}
 	if len(address) > 1024 || len(params) > 2048 {
 		return nil, errors.New("an address or its parameters are too long")
 	}
-	local, _ := splitAddress(address)
-	if !strings.HasPrefix(address, `"`) && strings.ContainsAny(local+address, " \t") {
-		return nil, fmt.Errorf("%q is no address", address)
+	if hasControl(params) {
+		return nil, fmt.Errorf("%q are no parameters", params)
+	}
+	quoted := false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case c < ' ' || c == 0x7f || !quoted && (c == ' ' || c == '<' || c == '>'):
+			return nil, fmt.Errorf("%q is no address", address)
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			if i++; i == len(address) || address[i] < ' ' || address[i] == 0x7f {
+				return nil, fmt.Errorf("%q is no address", address)
+			}
+		}
+	}
+	if quoted {
+		return nil, fmt.Errorf("%q is no address: a quote is open", address)
 	}
 	var list []string
 	if params != "" {
 		list = strings.Fields(params)
 	}
 	return ParseAddress(address, list), nil
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // toCRLF makes every line end CRLF.

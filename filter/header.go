@@ -2,6 +2,7 @@ package filter
 
 import (
 	"mime"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-message/charset"
@@ -24,8 +25,39 @@ func (f Field) Text() string { return strings.TrimLeft(f.Value, " \t") }
 // §2.2.3, RFC 2047). What cannot be decoded stays as it is.
 func (f Field) Decoded() string { return decodeText(unfold(f.Text())) }
 
-// Is tells whether the field has that name; case does not matter (RFC 5322 §1.2.2).
-func (f Field) Is(name string) bool { return strings.EqualFold(f.Name, name) }
+// Is tells whether the field has that name; case does not matter (RFC 5322
+// §1.2.2), of ASCII alone: an MTA would not count a K that is a Kelvin sign.
+func (f Field) Is(name string) bool {
+	own := f.bare()
+	if len(own) != len(name) {
+		return false
+	}
+	for i := range len(own) {
+		if lowerASCII(own[i]) != lowerASCII(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// bare is the name without white space before the colon (RFC 5322 §4.5.8).
+func (f Field) bare() string { return strings.TrimRight(f.Name, " \t") }
+
+// key is the same for all fields for which Is tells the same.
+func (f Field) key() string {
+	b := []byte(f.bare())
+	for i, c := range b {
+		b[i] = lowerASCII(c)
+	}
+	return string(b)
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
 
 func unfold(value string) string {
 	if !strings.ContainsAny(value, "\r\n") {
@@ -64,17 +96,20 @@ func (a *fieldArena) count() int { return len(a.ends) / 2 }
 
 // all is the fields so far; the slice must not be changed.
 func (a *fieldArena) all() []Field {
-	if len(a.fields) == a.count() {
+	known := len(a.fields)
+	if known == a.count() {
 		return a.fields
 	}
-	text := string(a.bytes)
-	fields := make([]Field, a.count())
 	start := 0
-	for i := range fields {
-		name, value := a.ends[2*i], a.ends[2*i+1]
-		fields[i] = Field{Name: text[start:name], Value: text[name:value]}
-		start = value
+	if known > 0 {
+		start = a.ends[2*known-1]
 	}
-	a.fields = fields
-	return fields
+	text, at := string(a.bytes[start:]), start
+	a.fields = slices.Grow(a.fields, a.count()-known)
+	for i := known; i < a.count(); i++ {
+		name, value := a.ends[2*i], a.ends[2*i+1]
+		a.fields = append(a.fields, Field{Name: text[at-start : name-start], Value: text[name-start : value-start]})
+		at = value
+	}
+	return a.fields
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,9 +14,9 @@ type Outcome struct {
 	QueueID    string
 	Client     Client
 	Helo       string
-	Sender     string
-	Recipients []string
-	Recipient  string // the refused one, in Rcpt
+	Sender     string   // as the client gave it; Edits tells what became of it
+	Recipients []string // those that all scripts passed, likewise
+	Recipient  string   // the refused one, in Rcpt
 	Verdict    Verdict
 	Phase      Phase
 	Script     string   // that decided; "" for none
@@ -68,6 +69,22 @@ func (c *Conn) logWouldBe(d decision, p Phase) {
 	}
 }
 
+// logWouldChange names the edits of an observing script, which are undone.
+func (c *Conn) logWouldChange(script int, p Phase, edits []edit) {
+	if len(edits) == 0 {
+		return
+	}
+	names := make([]string, 0, min(len(edits), maxDone)+1)
+	for _, e := range edits[:min(len(edits), maxDone)] {
+		names = append(names, e.String())
+	}
+	if more := len(edits) - maxDone; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	c.log.Info("message would be changed", zap.String("qid", c.session.QueueID()), zap.Stringer("phase", p),
+		zap.String("script", c.list[script].Name), zap.Strings("edits", names))
+}
+
 func (c *Conn) outcome(d decision, edits []string) *Outcome {
 	s := c.session
 	o := &Outcome{
@@ -81,11 +98,13 @@ func (c *Conn) outcome(d decision, edits []string) *Outcome {
 		o.Where = d.verdict.Where()
 	}
 	if m := s.Message; m != nil {
-		o.Sender, o.Size = m.CurrentSender().Address, m.received
-		for _, r := range m.Recipients() {
+		o.Sender, o.Size = m.Sender.Address, m.received
+		for _, r := range m.recipients {
 			o.Recipients = append(o.Recipients, r.Address)
 		}
-		o.Quarantine = m.model().quarantine
+		if !d.verdict.Refuses() {
+			o.Quarantine = m.model().quarantine
+		}
 	}
 	if d.phase == Rcpt && c.call.Address != nil {
 		o.Recipient = c.call.Address.Address

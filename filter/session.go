@@ -2,6 +2,7 @@ package filter
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,13 +20,13 @@ type Session struct {
 	Helo     string   // "" before HELO
 	Message  *Message // from MAIL to the end of the message, else nil
 
-	wire  macroSource
-	mta   milter.Options // as negotiated
-	notes *notes         // of the message, or of the connection outside one
+	// macros are asked of the wire once: when a stuck call has lost the
+	// connection, the wire has others, which are its successor's.
+	macros       *milter.Macros
+	mta          milter.Options // as negotiated
+	notes        *notes         // of the message, or of the connection outside one
+	ofConnection *notes         // those that every message begins with
 }
-
-// macroSource is the part of *milter.Conn that a session reads.
-type macroSource interface{ Macros() *milter.Macros }
 
 // Note is what a script adds to the decision log.
 type Note struct {
@@ -41,8 +42,8 @@ type notes struct{ list []Note }
 // maxNotes bounds what scripts can add to one message's record.
 const maxNotes = 100
 
-// AddNote adds to the decision log of the message, or of the connection
-// outside one. It returns false when there are too many already.
+// AddNote adds to the decision log of the message, or outside one of the
+// connection and each message to come. It returns false when there are too many already.
 func (s *Session) AddNote(n Note) bool {
 	if len(s.notes.list) >= maxNotes {
 		return false
@@ -69,13 +70,23 @@ func (s *Session) checkpoint() checkpoint {
 // successor is a session of its own with the same facts, for a conn that takes
 // over while a stuck handler still uses s.
 func (s *Session) successor(before checkpoint) *Session {
-	n := &Session{ID: s.ID, Listener: s.Listener, Client: s.Client, Helo: s.Helo, wire: s.wire, mta: s.mta}
-	n.notes = &notes{before.notes[:len(before.notes):len(before.notes)]}
+	n := &Session{ID: s.ID, Listener: s.Listener, Client: s.Client, Helo: s.Helo, mta: s.mta}
+	n.notes = &notes{slices.Clip(before.notes)}
+	n.ofConnection = n.notes
 	if s.Message != nil {
 		n.Message = s.Message.successor(n, before.edits)
+		n.ofConnection = &notes{slices.Clip(s.ofConnection.list)}
 	}
 	return n
 }
+
+// begin starts a message, end forgets it.
+func (s *Session) begin(m *Message) {
+	s.Message = m
+	s.notes = &notes{slices.Clip(s.ofConnection.list)}
+}
+
+func (s *Session) end() { s.Message, s.notes = nil, s.ofConnection }
 
 // Client is the SMTP client as the MTA sees it.
 type Client struct {
@@ -96,19 +107,19 @@ type MTA struct{ Hostname, Daemon, Version string }
 
 // Macro is the latest value of a macro; "i" and "{i}" name the same one. "" when it was not sent.
 func (s *Session) Macro(name string) string {
-	if s.wire == nil {
+	if s.macros == nil {
 		return ""
 	}
-	value, _ := s.wire.Macros().Get(name)
+	value, _ := s.macros.Get(name)
 	return value
 }
 
 // Macros is a copy of all macros in force, by their names without braces.
 func (s *Session) Macros() map[string]string {
-	if s.wire == nil {
+	if s.macros == nil {
 		return nil
 	}
-	return s.wire.Macros().All()
+	return s.macros.All()
 }
 
 // QueueID is the MTA's name for the message, "" until it has assigned one:
