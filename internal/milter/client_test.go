@@ -67,7 +67,10 @@ func clientMail(t testing.TB, s *wire.ClientSession) (phase string, act *wire.Ac
 func TestClientRefusedInEachPhase(t *testing.T) {
 	for _, phase := range []string{"connect", "helo", "mail", "rcpt", "header", "eoh", "body", "eom"} {
 		for _, reply := range []Reply{
-			{Action: wire.ActReject}, {Action: wire.ActTempFail}, {Action: wire.ActAccept}, {Action: wire.ActDiscard},
+			{Action: wire.ActReject},
+			{Action: wire.ActTempFail},
+			{Action: wire.ActAccept},
+			{Action: wire.ActDiscard},
 			{Action: wire.ActReplyCode, Code: 554, Enhanced: "5.7.9", Text: "one\ntwo"},
 		} {
 			t.Run(phase+" "+string(rune(reply.Action)), func(t *testing.T) {

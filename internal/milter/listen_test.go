@@ -230,7 +230,7 @@ func TestTrap25OneOfManyGetsTheSocket(t *testing.T) {
 // A path may be as long as a socket's address can be, though the socket is made
 // in a folder beside it.
 func TestListenUnixLongPath(t *testing.T) {
-	base, err := os.MkdirTemp("/tmp", "pm")
+	base, err := os.MkdirTemp("/tmp", "pm") //nolint:usetesting // t.TempDir may be too long already
 	if err != nil {
 		t.Fatal(err)
 	}
