@@ -226,11 +226,11 @@ func (c *client) unknown(reply []byte) []byte {
 	// Postfix gives the first word alone.
 	word, _, _ := strings.Cut(strings.TrimSpace(string(c.line)), " ")
 	var told mta.Reply
-	c.ask(func(s *mta.Session) (r mta.Reply, err error) {
+	refusal := c.ask(func(s *mta.Session) (_ mta.Reply, err error) {
 		told, err = s.Unknown(c.ctx, word)
 		return told, err
 	})
-	if told.Refuses() {
+	if refusal != nil && told.Refuses() {
 		return smtpReply(told)
 	}
 	return reply

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/emersion/go-milter"
 	"github.com/emersion/go-smtp"
 
 	"pmilter/internal/mta"
@@ -22,7 +21,7 @@ func (c *client) deliver(m *mta.Message, done decision, edits []mta.Modification
 	taken := &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok: " + done.QueueID}
 	envelope := envelopeOf(m)
 	switch {
-	case done.Verdict == mta.Reply{Action: milter.ActDiscard}.Verdict():
+	case done.Verdict == "discard":
 		out.accepted(done, envelope, nil, "not delivered")
 		return taken
 	case len(m.Recipients) == 0:

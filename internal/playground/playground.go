@@ -89,12 +89,15 @@ func Run(ctx context.Context, cfg Config) error {
 	select {
 	case err = <-served: // the listener broke
 		s.refuse()
-		s.stop()
+		s.stop(context.WithoutCancel(ctx))
 		return fmt.Errorf("playground: %w", err)
 	case <-ctx.Done():
 		s.refuse()
-		<-served
-		s.stop()
+		err = <-served
+		s.stop(context.WithoutCancel(ctx))
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("playground: %w", err)
+		}
 		return nil
 	}
 }

@@ -91,9 +91,9 @@ func (s *server) refuse() {
 }
 
 // stop closes idle clients at once, the others when their message is finished
-// or the grace is over, and waits for all of them. Serve must have ended: as of
+// or the grace is over, and waits for all of them, or ctx. Serve must have ended: as of
 // v0.25.1 go-smtp's Shutdown races with it.
-func (s *server) stop() {
+func (s *server) stop(ctx context.Context) {
 	s.mu.Lock()
 	for c := range s.clients {
 		c.closeIfIdle()
@@ -108,7 +108,7 @@ func (s *server) stop() {
 		}
 	})
 	// It waits for every connection; its error is the listener's, closed twice.
-	_ = s.smtp.Shutdown(context.Background())
+	_ = s.smtp.Shutdown(ctx)
 	grace.Stop()
 	s.hardEnd()
 }

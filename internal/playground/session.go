@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emersion/go-message/mail"
 	"github.com/emersion/go-smtp"
 
 	"pmilter/internal/mta"
@@ -167,10 +166,8 @@ func (c *client) takeHelo() string {
 
 // received is the value of our own Received (RFC 5321 §4.4).
 func received(c *client, id string) string {
-	var date mail.Header
-	date.SetDate(time.Now())
 	return fmt.Sprintf("from [%s] by %s with ESMTP id %s;\n\t%s",
-		c.addr.Addr().Unmap().WithZone(""), c.server.cfg.Hostname, id, date.Get("Date"))
+		c.addr.Addr().Unmap().WithZone(""), c.server.cfg.Hostname, id, time.Now().Format(time.RFC1123Z))
 }
 
 // smtpReply is a refusal as it goes to the client.
