@@ -21,13 +21,14 @@ func layers() []layer {
 			"filter", "internal/milter", // what send, try and check show
 		}},
 		{"integration", nil}, // only tests, of the real binary
+		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log",
 		}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter"}},
-		{"internal/playground", []string{"internal/mta", "internal/milter"}},
+		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
 		{"internal/mta", []string{"internal/milter"}},
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
@@ -37,6 +38,7 @@ func layers() []layer {
 		{"internal/prefork", nil},
 		{"internal/event", nil},
 		{"internal/log", nil},
+		{"internal/maildir", nil},
 		{"internal/postfixtest", nil},
 		{"internal/house", nil},
 	}
@@ -55,7 +57,7 @@ func owners() []owned {
 		{"github.com/dop251/goja", []string{"script"}, false},
 		{"github.com/dlclark/regexp2", []string{"script"}, false},
 		{"github.com/evanw/esbuild", []string{"script"}, false},
-		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta"}, true},
+		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta", "bench"}, true},
 		{"github.com/emersion/go-smtp", []string{"internal/playground"}, true},
 		{"github.com/emersion/go-message", []string{"filter"}, true},
 		{"github.com/fsnotify/fsnotify", []string{"script", "internal/daemon", "internal/queue"}, false},
