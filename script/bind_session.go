@@ -96,6 +96,7 @@ type macros struct {
 
 var _ goja.DynamicObject = (*macros)(nil)
 
+// Get gives a macro by either spelling.
 func (m *macros) Get(key string) goja.Value {
 	if !m.Has(key) {
 		return nil
@@ -103,17 +104,21 @@ func (m *macros) Get(key string) goja.Value {
 	return m.w.text(m.s.Macro(key))
 }
 
+// Set refuses: macros are the MTA's.
 func (m *macros) Set(key string, _ goja.Value) bool {
 	panic(m.w.rt.NewTypeError("session.macros.%s is read-only", key))
 }
 
+// Has tells whether the MTA sent it.
 func (m *macros) Has(key string) bool {
 	_, ok := m.s.Macros()[strings.Trim(key, "{}")]
 	return ok
 }
 
+// Delete refuses what is there.
 func (m *macros) Delete(key string) bool { return !m.Has(key) }
 
+// Keys are the names without braces.
 func (m *macros) Keys() []string {
 	all := m.s.Macros()
 	keys := make([]string, 0, len(all))
@@ -142,8 +147,12 @@ func addressClass() *class {
 			"params":  func(w *World, self any) goja.Value { return w.record(self.(*filter.Address).Params) },
 		},
 		methods: map[string]method{
-			"toString": func(w *World, self any, _ goja.FunctionCall) goja.Value { return w.text(self.(*filter.Address).Address) },
-			"toJSON":   func(w *World, self any, _ goja.FunctionCall) goja.Value { return w.text(self.(*filter.Address).Address) },
+			"toString": func(w *World, self any, _ goja.FunctionCall) goja.Value {
+				return w.text(self.(*filter.Address).Address)
+			},
+			"toJSON": func(w *World, self any, _ goja.FunctionCall) goja.Value {
+				return w.text(self.(*filter.Address).Address)
+			},
 		},
 	}
 }

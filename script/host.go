@@ -32,6 +32,7 @@ type host struct {
 
 var _ goja.DynamicObject = (*host)(nil)
 
+// Get implements goja.DynamicObject, as do the others below.
 func (h *host) Get(key string) goja.Value {
 	if get, ok := h.class.get[key]; ok {
 		return get(h.w, h.self)
@@ -42,18 +43,22 @@ func (h *host) Get(key string) goja.Value {
 	return nil
 }
 
+// Set refuses: hosts are read-only.
 func (h *host) Set(key string, _ goja.Value) bool {
 	panic(h.w.rt.NewTypeError("%s.%s is read-only", h.class.name, key))
 }
 
+// Has tells whether the class has it.
 func (h *host) Has(key string) bool {
 	_, property := h.class.get[key]
 	_, method := h.class.methods[key]
 	return property || method
 }
 
+// Delete refuses what is there.
 func (h *host) Delete(key string) bool { return !h.Has(key) }
 
+// Keys are the properties that a script enumerates.
 func (h *host) Keys() []string { return h.class.keys }
 
 // newHost makes an object of a class.

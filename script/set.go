@@ -183,7 +183,11 @@ func nearestPhase(name string) string {
 	if meant := aliases[lower]; meant != "" {
 		return meant
 	}
-	letters := func(s string) string { b := []byte(s); sort.Slice(b, func(i, j int) bool { return b[i] < b[j] }); return string(b) }
+	letters := func(s string) string {
+		b := []byte(s)
+		sort.Slice(b, func(i, j int) bool { return b[i] < b[j] })
+		return string(b)
+	}
 	for p := range filter.Phase(filter.NumPhases) {
 		if handler := p.String(); lower == handler || letters(lower) == letters(handler) {
 			return handler

@@ -86,13 +86,6 @@ func (d *watchdog) remove(w *World) {
 	d.mu.Unlock()
 }
 
-// count is how many worlds are alive.
-func (d *watchdog) count() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.worlds)
-}
-
 func (d *watchdog) run() {
 	defer d.done.Done()
 	ticker := time.NewTicker(tick)

@@ -31,7 +31,6 @@ type World struct {
 	call     *filter.Call // under way, or the last one
 	args     [3]goja.Value
 	rejected []*goja.Promise // without a handler, so far
-	impure   bool            // top-level code asked for the time, chance or an effect
 	objects  objects
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ type conn struct {
 
 // dial connects and negotiates as Postfix does: version 6 and all of it.
 func dial(network, address string, chunk int) (*conn, error) {
-	nc, err := net.DialTimeout(network, address, 10*time.Second)
+	d := net.Dialer{Timeout: 10 * time.Second}
+	nc, err := d.DialContext(context.Background(), network, address)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}

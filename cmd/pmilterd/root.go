@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		stdin: stdin, stdout: stdout, stderr: stderr, env: env,
 		version: readVersion(), hangup: notifyHangup,
 	}
-	return a.run(ctx, args, a.commands())
+	return a.run(ctx, args, a.commands()) //nolint:contextcheck // commands get it from cobra
 }
 
 // run runs the one of commands that args name.

@@ -55,9 +55,9 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return drain(e, o.Log, nil)
+			return drain(work, e, o.Log, nil)
 		case err := <-failed:
-			return drain(e, o.Log, err)
+			return drain(work, e, o.Log, err)
 		case <-o.Hangup:
 			cfg = reload(work, e, cfg, o)
 		}
@@ -65,10 +65,10 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 }
 
 // drain stops the server. cause is why, nil when it was asked to.
-func drain(e *engine, log *zap.Logger, cause error) error {
+func drain(ctx context.Context, e *engine, log *zap.Logger, cause error) error {
 	log.Info("stopping", zap.Int("connections", e.server.Connections()))
 	start := time.Now()
-	err := e.server.Shutdown(context.Background())
+	err := e.server.Shutdown(ctx)
 	log.Info("stopped", zap.Duration("after", time.Since(start).Round(time.Millisecond)), zap.Error(err))
 	return cause
 }
@@ -97,7 +97,7 @@ func listen(ctx context.Context, cfg *config.Config) (all []namedListener, err e
 		}
 	}()
 	for _, entry := range cfg.Listen {
-		addr, err := milter.ParseAddr(entry)
+		addr, err := milter.ParseAddr(entry) //nolint:contextcheck // it looks up a service's name in a file
 		if err != nil {
 			return all, fmt.Errorf("daemon: listen: %w", err)
 		}
