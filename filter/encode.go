@@ -28,6 +28,10 @@ func checkName(name string) error {
 	return nil
 }
 
+// maxField is the longest field: Sendmail takes no larger packet, and name,
+// index and two NULs go with it.
+const maxField = 65000
+
 // encodeValue makes of text what can stand in a header field called name:
 // CRLF becomes LF; other line breaks must be folds; text that is not ASCII
 // becomes encoded words unless utf8ok (SMTPUTF8, RFC 6532); lines over 998
@@ -37,17 +41,33 @@ func encodeValue(name, text string, utf8ok bool) (string, error) {
 	if strings.ContainsAny(text, "\r\x00") {
 		return "", fmt.Errorf("the value of %s has a NUL or a bare CR", name)
 	}
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
+	var lines []string
+	encoded := false
+	for i, line := range strings.Split(text, "\n") {
 		if i > 0 && (line == "" || line[0] != ' ' && line[0] != '\t') {
 			return "", fmt.Errorf("the value of %s has a line break that is not a fold", name)
 		}
-		if !utf8ok && !isASCII(line) && utf8.ValidString(line) {
-			lines[i] = encodeWords(line)
+		if i > 0 && blank(line) {
+			continue // what strips it would see the end of the header there (RFC 5322 §3.2.2)
 		}
+		if !utf8ok && !isASCII(line) && utf8.ValidString(line) {
+			line, encoded = encodeWords(line, encoded)
+		} else {
+			encoded = false
+		}
+		lines = append(lines, line)
 	}
-	return foldLong(name, strings.Join(lines, "\n"))
+	value, err := foldLong(name, strings.Join(lines, "\n"))
+	if err == nil && len(name)+len(value) > maxField {
+		err = fmt.Errorf("the value of %s has %d bytes: a field holds %d", name, len(value), maxField)
+	}
+	if err != nil {
+		return "", err
+	}
+	return value, nil
 }
+
+func blank(s string) bool { return strings.Trim(s, " \t") == "" }
 
 func isASCII(s string) bool {
 	for i := range len(s) {
@@ -61,22 +81,42 @@ func isASCII(s string) bool {
 // encodeWords encodes the runs of words that are not ASCII and leaves the
 // others, so that `Jörg <j@example.org>` keeps its address. A quoted string
 // loses its quotes when encoded: none may stand around an encoded word (RFC 2047 §5).
-func encodeWords(line string) string {
+// after tells whether an encoded word precedes: at the start, and at the end.
+func encodeWords(line string, after bool) (string, bool) {
 	var out strings.Builder
-	for first := true; line != ""; first = false {
+	for line != "" {
 		plain, run, rest := nextRun(line)
 		out.WriteString(plain)
+		if !blank(plain) {
+			after = false
+		}
+		if run == "" {
+			break
+		}
 		if n := len(run); n >= 2 && run[0] == '"' && run[n-1] == '"' {
 			run = unquote(run)
 		}
-		// White space between two encoded words is not shown (RFC 2047 §6.2).
-		if !first && run != "" && strings.Trim(plain, " \t") == "" {
-			run = plain + run
+		if after {
+			run = plain + run // white space between two encoded words is not shown (RFC 2047 §6.2)
 		}
-		out.WriteString(mime.QEncoding.Encode("utf-8", run))
-		line = rest
+		out.WriteString(encodeRun(run))
+		after, line = true, rest
 	}
-	return out.String()
+	return out.String(), after
+}
+
+// encodeRun is one text as encoded words that may stand in a name before an
+// address: of punctuation most would end it there (RFC 2047 §5, (3)), and a
+// comma begin another address. Base64 has none.
+func encodeRun(text string) string {
+	for i := range len(text) {
+		c := text[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if c > ' ' && c < 0x7f && !letter && strings.IndexByte("!*+-/=?_", c) < 0 {
+			return mime.BEncoding.Encode("utf-8", text)
+		}
+	}
+	return mime.QEncoding.Encode("utf-8", text)
 }
 
 // nextRun cuts line into what is ASCII, a run of words each of which is not,
@@ -109,18 +149,27 @@ func nextRun(line string) (plain, run, rest string) {
 
 func wordEnd(line string, i int) int {
 	if i < len(line) && line[i] == '"' {
-		for j := i + 1; j < len(line); j++ {
-			if line[j] == '\\' {
-				j++
-			} else if line[j] == '"' {
-				return j + 1
-			}
+		if end := quoteEnd(line, i+1); end > 0 {
+			return end
 		}
 	}
 	for i < len(line) && line[i] != ' ' && line[i] != '\t' {
 		i++
 	}
 	return i
+}
+
+// quoteEnd is after the quote that ends a quoted string, 0 if there is none.
+func quoteEnd(line string, i int) int {
+	for ; i < len(line); i++ {
+		switch line[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // foldLong breaks lines over maxLine at their last white space.
@@ -133,13 +182,15 @@ func foldLong(name, value string) (string, error) {
 	for _, line := range strings.Split(value, "\n") {
 		for len(line) > room {
 			cut := strings.LastIndexAny(line[:room+1], " \t")
-			if cut <= 0 || strings.TrimLeft(line[:cut], " \t") == "" {
+			if cut <= 0 || blank(line[:cut]) {
 				return "", fmt.Errorf("the value of %s has %d bytes without white space: a line holds %d", name, len(line), maxLine)
 			}
 			out = append(out, line[:cut])
 			line, room = line[cut:], maxLine
 		}
-		out = append(out, line)
+		if len(out) == 0 || !blank(line) {
+			out = append(out, line)
+		}
 		room = maxLine
 	}
 	return strings.Join(out, "\n"), nil
