@@ -75,6 +75,12 @@ func (n needs) fits(agreed milter.Options, was needs) bool {
 		return true
 	}
 	want := n.ask(milter.Options{Version: agreed.Version, Actions: ^wire.OptAction(0), Protocol: ^wire.OptProtocol(0)})
+	if want.Protocol&wire.OptNoHeaders != 0 {
+		want.Protocol |= wire.OptNoHeaderReply
+	}
+	if want.Protocol&wire.OptNoBody != 0 {
+		want.Protocol |= wire.OptNoBodyReply
+	}
 	silent := wire.OptNoConnect | wire.OptNoHelo | wire.OptNoMailFrom | wire.OptNoRcptTo | wire.OptNoData |
 		wire.OptNoHeaders | wire.OptNoEOH | wire.OptNoBody | wire.OptNoUnknown |
 		wire.OptNoConnReply | wire.OptNoHeloReply | wire.OptNoMailReply | wire.OptNoRcptReply | wire.OptNoDataReply |
