@@ -1,0 +1,6 @@
+//go:build race
+
+package script
+
+// slowness is how much slower than usual this build may be.
+const slowness = 10
