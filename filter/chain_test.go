@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"pmilter/filter"
 )
@@ -35,7 +36,7 @@ func TestFirstRefusalDecides(t *testing.T) {
 			}
 			t.Run(phase.p.String()+" "+action.String(), func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					c := newCast(script("a", on{phase.p: pass}), script("b", on{phase.p: does(action)}), script("c", on{phase.p: does(filter.Reject)}))
 					r := newRig(t, c)
 					steps := strings.Split(phase.steps, "|")
@@ -63,7 +64,7 @@ func TestFirstRefusalDecides(t *testing.T) {
 
 func TestTrap10RefusedRecipient(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var seen []string
 		recipients := func(p *play) error {
 			for _, a := range p.m.Recipients() {
@@ -112,7 +113,7 @@ func TestAcceptEndsInterest(t *testing.T) {
 	}
 	t.Run("in helo for the connection", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", all(filter.Helo)), script("b", on{filter.Mail: pass}))
 			r := newRig(t, c)
 			r.say("connect", "helo x", "mail <a@example.org>", "abort", "unknown FOO", "mail <c@example.org>", "eom")
@@ -121,7 +122,7 @@ func TestAcceptEndsInterest(t *testing.T) {
 	})
 	t.Run("in mail for the message", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", all(filter.Mail)), script("b", on{filter.Mail: pass}))
 			r := newRig(t, c)
 			r.say("connect", "helo x", "mail <a@example.org>", "rcpt <b@example.org>", "data", "header S: x", "eoh", "body x", "eom", "mail <c@example.org>")
@@ -130,7 +131,7 @@ func TestAcceptEndsInterest(t *testing.T) {
 	})
 	t.Run("still gets abort and close", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", all(filter.Connect)), script("b", on{filter.Mail: pass, filter.Data: does(filter.Reject)}))
 			r := newRig(t, c)
 			r.say("connect", "helo x", "mail <a@example.org>", "data -> reject 550 5.7.1 no")
@@ -168,7 +169,7 @@ func TestAcceptOnTheWire(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				newRig(t, newCast(tt.actors...)).say(strings.Split(tt.steps, "|")...)
 			})
 		})
@@ -177,7 +178,7 @@ func TestAcceptOnTheWire(t *testing.T) {
 
 func TestSkip(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(script("a", on{filter.Body: does(filter.Skip), filter.EOM: pass}), script("b", on{filter.Body: pass}))
 		r := newRig(t, c)
 		r.say("mail <a@example.org>", "body one", "body two")
@@ -188,7 +189,7 @@ func TestSkip(t *testing.T) {
 	for _, p := range []filter.Phase{filter.Connect, filter.Mail, filter.Rcpt, filter.Header, filter.EOM} {
 		t.Run("is an error in "+p.String(), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, newCast(script("a", on{p: does(filter.Skip)})))
 				for _, step := range []string{"connect", "mail <a@example.org>", "rcpt <b@example.org>", "header A: b", "eom"} {
 					reply, err := r.send(step)
@@ -227,7 +228,7 @@ func TestTrap13Skip(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCast(tt.actors...)
 				r := newRig(t, c, speaking(tt.version))
 				r.say("connect", "mail <a@example.org>")
@@ -257,7 +258,7 @@ func TestAbortIsTold(t *testing.T) {
 	for name, steps := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCast(script("a", on{filter.Connect: pass, filter.Mail: pass, filter.Abort: tells}), script("b", on{filter.EOM: pass}))
 				r := newRig(t, c)
 				r.say("connect")
@@ -283,7 +284,7 @@ func TestAbortIsTold(t *testing.T) {
 	}
 	t.Run("only to who saw its mail", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Abort: pass}), script("b", on{filter.Mail: does(filter.Reject), filter.Abort: pass}),
 				script("c", on{filter.Mail: pass, filter.Abort: pass}))
 			r := newRig(t, c)
@@ -293,7 +294,7 @@ func TestAbortIsTold(t *testing.T) {
 	})
 	t.Run("not after the end", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Abort: pass}))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "eom", "abort")
@@ -303,7 +304,7 @@ func TestAbortIsTold(t *testing.T) {
 	})
 	t.Run("for a refusal at the end", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.EOM: does(filter.Discard), filter.Abort: tells}))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "eom -> discard", "abort")
@@ -314,7 +315,7 @@ func TestAbortIsTold(t *testing.T) {
 
 func TestErrorsInAbortAndCloseAreOnlyLogged(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(script("a", on{filter.Abort: fails, filter.Close: does(filter.Reject), filter.Mail: pass}), script("b", on{filter.Abort: pass, filter.Close: pass}))
 		r := newRig(t, c)
 		r.say("mail <a@example.org>", "abort", "mail <c@example.org>", "eom")
@@ -343,7 +344,7 @@ func TestOnError(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.configured.String()+" "+tt.own.String(), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				faulty := func(p *play) (filter.Verdict, error) {
 					_ = p.m.AddHeader("X-Faulty", "undone")
 					p.s.AddNote(filter.Note{Script: "b", Reason: "undone"})
@@ -374,7 +375,7 @@ func TestOnError(t *testing.T) {
 
 func TestOnErrorAcceptIsOfThatScriptAlone(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(script("a", on{filter.Mail: fails, filter.Rcpt: pass, filter.EOM: pass}, onError(filter.Accept)), script("b", on{filter.Rcpt: does(filter.Reject)}))
 		r := newRig(t, c)
 		r.say("mail <a@example.org>", "rcpt <b@example.net> -> reject 550 5.7.1 no", "eom")
@@ -391,7 +392,7 @@ func TestNonsenseIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, newCast(script("a", on{filter.Mail: h})))
 				r.say("mail <a@example.org> -> tempfail 451 4.3.0 Message filter error, try again later")
 			})
@@ -407,7 +408,7 @@ func TestDroppedWorld(t *testing.T) {
 	const gone = "tempfail 421 4.3.0 Message filter error, try again later"
 	t.Run("tempfail", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Mail: drops, filter.Abort: pass, filter.Close: pass, filter.Rcpt: pass}), script("b", on{filter.Rcpt: pass}))
 			r := newRig(t, c)
 			r.say("mail <a@example.org> -> "+gone, "mail <c@example.org> -> "+gone, "rcpt <b@example.net> -> "+gone, "abort")
@@ -421,7 +422,7 @@ func TestDroppedWorld(t *testing.T) {
 	})
 	t.Run("accept", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Mail: drops, filter.Rcpt: pass}, onError(filter.Accept)), script("b", on{filter.Data: pass}, onError(filter.Reject)))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "rcpt <b@example.net>", "data -> reject 550 5.3.0 Message filter error")
@@ -433,7 +434,7 @@ func TestDroppedWorld(t *testing.T) {
 			&filter.ScriptError{Message: "ReferenceError: x is not defined", Pos: filter.Position{File: "a.js", Line: 1}},
 			errors.New("odd"), filter.ErrAbandoned,
 		} {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCast(script("a", on{filter.Mail: pass, filter.Rcpt: pass, filter.Close: pass}))
 				c.openErr = err
 				r := newRig(t, c)
@@ -447,7 +448,7 @@ func TestObserve(t *testing.T) {
 	t.Parallel()
 	t.Run("a refusal is logged and not done", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			refusing := func(p *play) (filter.Verdict, error) {
 				_ = p.m.AddHeader("X-Observed", "undone")
 				return verdict(filter.Reject), nil
@@ -469,7 +470,7 @@ func TestObserve(t *testing.T) {
 	})
 	t.Run("edits are logged and not done", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.EOM: with(func(p *play) error {
 				_ = p.m.SetSender("x@example.org", "")
 				return p.m.AddHeader("X-A", "b")
@@ -486,7 +487,7 @@ func TestObserve(t *testing.T) {
 	})
 	t.Run("in connect for the connection", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Connect: does(filter.Reject), filter.Mail: pass}, observe), script("z", on{filter.Data: pass}))
 			r := newRig(t, c)
 			r.say("connect", "helo x", "mail <a@example.org>")
@@ -495,7 +496,7 @@ func TestObserve(t *testing.T) {
 	})
 	t.Run("in rcpt and unknown for that command", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Rcpt: does(filter.Reject), filter.Unknown: does(filter.Reject), filter.EOM: pass}, observe))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "rcpt <b@example.net>", "unknown FOO", "rcpt <c@example.net>", "eom")
@@ -504,7 +505,7 @@ func TestObserve(t *testing.T) {
 	})
 	t.Run("a discard in rcpt ends the message for it", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Rcpt: does(filter.Discard), filter.EOM: pass}, observe), script("z", on{filter.Data: pass}))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "rcpt <b@example.net>", "rcpt <c@example.net>", "eom")
@@ -513,7 +514,7 @@ func TestObserve(t *testing.T) {
 	})
 	t.Run("a fault", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Mail: fails, filter.EOM: pass}, observe), script("z", on{filter.Data: pass}))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "eom")
@@ -536,7 +537,7 @@ func TestOversize(t *testing.T) {
 		} {
 			t.Run(action.String()+" "+name, func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					c := newCast(script("a", on{filter.Mail: with(func(p *play) error { return p.m.AddHeader("X-A", "b") }), filter.Header: pass, filter.Body: pass, filter.EOM: does(filter.Discard)}))
 					r := newRig(t, c, limit(1000, action))
 					r.envelope()
@@ -552,14 +553,14 @@ func TestOversize(t *testing.T) {
 	}
 	t.Run("the next one is small", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, newCast(script("a", on{filter.EOM: pass})), limit(10, filter.Reject))
 			r.say("mail <a@example.org>", "body 12345678901", "eom -> reject 552 5.3.4 Message is too big", "mail <a@example.org>", "body 1234567890", "eom")
 		})
 	})
 	t.Run("a million fields", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, newCast(script("a", on{filter.EOM: pass})), set(func(o *filter.Options) { o.MaxMessage = 1 << 30 }))
 			r.say("mail <a@example.org>")
 			for range 110_000 {
@@ -577,7 +578,7 @@ func TestContentHandlers(t *testing.T) {
 	every := on{filter.Header: pass, filter.EOH: pass, filter.Body: pass, filter.EOM: pass}
 	t.Run("run when the message is complete", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", every), script("b", every))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "header Subject:  x", `header To: b@example.net\n\tc@example.net`, "eoh")
@@ -592,7 +593,7 @@ func TestContentHandlers(t *testing.T) {
 	})
 	t.Run("early ones at once", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", every), script("b", every, early))
 			r := newRig(t, c)
 			r.say("mail <a@example.org>", "header Subject: x")
@@ -607,7 +608,7 @@ func TestContentHandlers(t *testing.T) {
 	})
 	t.Run("get what arrived whatever was changed", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", on{filter.Mail: with(func(p *play) error {
 				if err := p.m.SetHeader("Subject", "new"); err != nil {
 					return err

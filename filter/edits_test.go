@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	wire "github.com/emersion/go-milter"
 
@@ -95,7 +96,7 @@ func TestHeaderEdits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				m := &letter{fields: three}
 				all := func(m *filter.Message) error {
 					for _, e := range tt.edits {
@@ -169,7 +170,7 @@ func TestEnvelopeEdits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				m := &letter{atEOM: tt.edit, recipient: []string{"twice@example.net", "twice@example.net"}}
 				r := newRig(t, m.cast())
 				m.send(r)
@@ -181,7 +182,7 @@ func TestEnvelopeEdits(t *testing.T) {
 
 func TestEditsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var kept *filter.Message
 		m := &letter{atEOM: func(m *filter.Message) error {
 			kept = m
@@ -239,7 +240,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 
 func TestPartsNotAskedFor(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(script("a", on{filter.EOM: with(func(p *play) error {
 			_, noFields := p.m.Fields()
 			_, noBody := p.m.Body()
@@ -269,7 +270,7 @@ func TestPartsNotAskedFor(t *testing.T) {
 func TestRaw(t *testing.T) {
 	t.Parallel()
 	for _, version := range []uint32{2, 6} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			m := &letter{fields: []string{"Subject: x\n\ty", "X-A: 1"}}
 			m.atEOM = func(m *filter.Message) error {
 				if err := m.SetHeader("X-A", "2"); err != nil {
@@ -364,7 +365,7 @@ func TestTrap14EditsEndAsTheModel(t *testing.T) {
 	for _, version := range []uint32{6, 4} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				m := &letter{}
 				r := newRig(t, m.cast(), speaking(version))
 				for seed := range uint64(1500) {

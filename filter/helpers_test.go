@@ -199,7 +199,6 @@ type rig struct {
 	t      *testing.T
 	filter *filter.Filter
 	logs   *observer.ObservedLogs
-	done   chan struct{}
 	srv    *milter.Server
 
 	c        *mta.Client
@@ -348,12 +347,6 @@ func (c *cast) called(t *testing.T, want ...string) {
 	if got := c.take(); !slices.Equal(got, want) {
 		t.Errorf("calls\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
-}
-
-// bubble runs a test in fake time.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
 }
 
 // logged is the log's lines with this message.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	wire "github.com/emersion/go-milter"
 
@@ -113,7 +114,7 @@ func TestTrap02NothingUnoffered(t *testing.T) {
 		for _, version := range []uint32{2, 3, 4, 6, 7} {
 			t.Run(name+string(rune('0'+version)), func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, newCast(actors()...), speaking(version))
 					if v := r.c.Version(); v != min(version, 6) {
 						t.Errorf("version %d was answered with %d", version, v)
@@ -149,7 +150,7 @@ func TestActionsNotOffered(t *testing.T) {
 		for _, offered := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					c := newCast(script("a", on{filter.EOM: with(func(p *play) error { return e.do(p.m) })}))
 					r := newRig(t, c, func(_ *filter.Options, o *mta.Options) {
 						if !offered {
@@ -192,7 +193,7 @@ func TestTrap06QuitNC(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				old := newCast(mail("old"))
 				newest := old
 				id, again := "", false

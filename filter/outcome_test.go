@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -20,7 +21,7 @@ func at(v filter.Verdict) filter.Verdict {
 
 func TestOneLineForAFinishedMessage(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(
 			script("10-test.js", on{
 				filter.Connect: with(func(p *play) error { p.s.AddNote(filter.Note{Script: "10-test.js", Reason: "seen"}); return nil }),
@@ -94,7 +95,7 @@ func TestOneLineForARefusal(t *testing.T) {
 	for p, tt := range tests {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, newCast(script("a", on{p: func(*play) (filter.Verdict, error) { return at(verdict(filter.Tempfail)), nil }})))
 				steps := strings.Split(tt.steps, "|")
 				steps[len(steps)-1] += " -> tempfail 451 4.7.1 later"
@@ -117,7 +118,7 @@ func TestOneLineForARefusal(t *testing.T) {
 
 func TestWarningsSayWhere(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newCast(script("a", on{filter.EOM: fails})))
 		r.envelope()
 		r.content("tempfail 451 4.3.0 Message filter error, try again later")
@@ -135,7 +136,7 @@ func TestWarningsSayWhere(t *testing.T) {
 // TestMailIsOnlyEverAField: no text of a client is in a log line's message.
 func TestMailIsOnlyEverAField(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		const evil = "EVIL"
 		h := func(p *play) (filter.Verdict, error) {
 			return filter.Verdict{Action: filter.Reject, Code: 550, Text: evil}, nil
@@ -163,7 +164,7 @@ func TestMailIsOnlyEverAField(t *testing.T) {
 
 func TestNotesAreBounded(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newCast(script("a", on{filter.Mail: with(func(p *play) error {
 			for i := range 1000 {
 				if p.s.AddNote(filter.Note{Reason: "x", Values: map[string]any{"i": i}}) != (i < 100) {
@@ -186,7 +187,7 @@ func TestNotesAreBounded(t *testing.T) {
 
 func TestConfigureIsForNewConnections(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCast(script("a", on{filter.Mail: fails}))
 		r := newRig(t, c)
 		r.say("connect")
@@ -197,7 +198,7 @@ func TestConfigureIsForNewConnections(t *testing.T) {
 
 func TestSessionFacts(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		fact := with(func(p *play) error {
 			s := p.s

@@ -80,7 +80,7 @@ func TestOverrunInEachPhase(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					s := newStuck()
 					set := func(sc *filter.Script) { sc.Early, sc.OnError = tt.early, action }
 					c := newCast(script("a", on{tt.p: pass}, set), script("b", on{tt.p: s.call}, set),
@@ -126,7 +126,7 @@ func TestOverrunInAbortKeepsTheVerdict(t *testing.T) {
 	} {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := newStuck()
 				c := newCast(script("a", on{p: does(filter.Discard), filter.Abort: s.call}), script("b", on{filter.Abort: pass}))
 				r := newRig(t, c, set(func(o *filter.Options) { o.OnError = filter.Accept }))
@@ -153,7 +153,7 @@ func TestOverrunInAbortOfCommandsWithoutReply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := newStuck()
 				c := newCast(script("a", on{filter.Mail: pass, filter.Abort: s.call, filter.Close: pass}))
 				r := newRig(t, c)
@@ -173,7 +173,7 @@ func TestOverrunInAbortOfCommandsWithoutReply(t *testing.T) {
 
 func TestOverrunInClose(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newStuck()
 		r := newRig(t, newCast(script("a", on{filter.Mail: pass, filter.Close: s.call})))
 		r.say("mail <a@example.org>", "eom")
@@ -188,7 +188,7 @@ func TestOverrunInClose(t *testing.T) {
 
 func TestOverrunKeepsWhatWasBefore(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newStuck()
 		var before *filter.Session
 		s.then = func(p *play) { // what the script does after it was given up touches nobody
@@ -255,7 +255,7 @@ func TestOverrunAtAField(t *testing.T) {
 	for _, p := range []filter.Phase{filter.Header, filter.Body} {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := newStuck()
 				asked := 0
 				s.when = func(*play) bool { asked++; return asked == 2 }
