@@ -41,9 +41,9 @@ func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Co
 	s.cfg = config.Default()
 	s.cfg.File = filepath.Join(s.dir, "pmilter.toml")
 	s.cfg.Scripts = []string{s.dir}
-	s.cfg.Handler.Timeout = 2 * time.Second
-	s.cfg.Handler.EOMTimeout = 2 * time.Second
-	s.cfg.Handler.CPU = 300 * time.Millisecond
+	s.cfg.Handler.Timeout = 3 * time.Second
+	s.cfg.Handler.EOMTimeout = 3 * time.Second
+	s.cfg.Handler.CPU = time.Second // the race detector is slow, and machines are busy
 	for _, f := range change {
 		f(s.cfg)
 	}
