@@ -76,21 +76,3 @@ func worldGlobals(w *World) globalsHost {
 		random:  rand.Reader,
 	}
 }
-
-// installGlobals and installGuards prepare a world. They compile on the spot: a
-// set that makes many worlds keeps newGlobals and newGuards.
-func installGlobals(w *World, u usage) error {
-	g, err := newGlobals(u)
-	if err != nil {
-		return err
-	}
-	return g.install(w.rt, worldGlobals(w))
-}
-
-func installGuards(w *World, u usage) error {
-	g, err := newGuards(u)
-	if err != nil {
-		return err
-	}
-	return g.install(w.rt, w.limits.MaxValue)
-}

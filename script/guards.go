@@ -3,6 +3,7 @@ package script
 import (
 	_ "embed"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ type guards struct{ prelude *prelude }
 // newGuards chooses the guards around what the scripts can reach.
 func newGuards(u usage) (*guards, error) {
 	p, err := newPrelude("guards.js", guardsSource, u,
-		"MAX", "LEN", "ITERATOR", "SPECIES", "MATCH", "SPREADABLE", "PRIMITIVE", "checkJSON", "stringify", "revive", "rewrite")
+		"MAX", "LEN", "ITERATOR", "SPECIES", "MATCH", "SPREADABLE", "PRIMITIVE", "checkJSON", "stringify", "revive", "rewrite", "bitLength")
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,14 @@ func (g *guards) install(rt *goja.Runtime, maxValue int64) error {
 			return rt.ToValue(j.stringify)
 		case "revive":
 			return rt.ToValue(j.revive)
+		case "bitLength":
+			return rt.ToValue(func(c goja.FunctionCall) goja.Value {
+				n, _ := c.Argument(0).Export().(*big.Int)
+				if n == nil {
+					return rt.ToValue(0)
+				}
+				return rt.ToValue(n.BitLen())
+			})
 		case "rewrite":
 			return rt.ToValue(func(c goja.FunctionCall) goja.Value { return rewriteGuard(rt, c) })
 		}

@@ -7,7 +7,7 @@
 // and "...": the syntax is used.
 //
 // Given from Go: MAX, the characters or bytes of one value; LEN, the elements of
-// one array; and checkJSON, stringify, revive, rewrite, in the sections that use them.
+// one array; some symbols; and functions.
 //
 // Originals are taken here, before any script runs. Wrappers are methods of a
 // literal, so that name, length and the lack of [[Construct]] are right.
@@ -103,6 +103,25 @@ const replace = (name, original, wrapper, prototype) => {
     if (typeof this === "string" && this.length > LEN) tooLarge("number of characters to iterate");
     return apply(g, this, []);
   } })[ITERATOR];
+}
+
+//@ Set Map
+{
+  const guard = (P, n) => {
+    const { keys, values, entries } = P;
+    const large = (o) => { if (o != null && o.size > LEN) tooLarge("number of elements to iterate"); };
+    const w = {
+      keys() { large(this); return apply(keys, this, []); },
+      values() { large(this); return apply(values, this, []); },
+      entries() { large(this); return apply(entries, this, []); },
+    };
+    P.values = w.values;
+    P.entries = w.entries;
+    P.keys = keys === values ? w.values : w.keys;
+    P[ITERATOR] = n === 1 ? w.values : w.entries;
+  };
+  guard(Set.prototype, 1);
+  guard(Map.prototype, 2);
 }
 
 //@ yield
@@ -547,6 +566,53 @@ globalThis.eval = ({ eval(x) { throw new EvalError("eval is not available to scr
   };
   define(Wrapper, "asIntN", { value: statics.asIntN, writable: true, configurable: true });
   define(Wrapper, "asUintN", { value: statics.asUintN, writable: true, configurable: true });
+}
+
+//@ pmilter:operator pmilter:assign
+// What guardOperators puts in the place of * ** << >> in scripts that use BigInt.
+{
+  const BITS = 1048576, Number_ = Number, defineProperty = O.defineProperty;
+  const huge = () => { throw new RangeError("Maximum BigInt size exceeded"); };
+  const primitive = (v) => {
+    if (v === null || typeof v !== "object" && typeof v !== "function") return v;
+    const f = v[PRIMITIVE];
+    if (f != null) return apply(f, v, ["number"]);
+    const p = v.valueOf();
+    return p !== null && (typeof p === "object" || typeof p === "function") ? `${v}` : p;
+  };
+  const plain = (left, op, right) => {
+    switch (op) {
+      case "*": return left * right;
+      case "**": return left ** right;
+      case "<<": return left << right;
+      default: return left >> right;
+    }
+  };
+  const operator = (left, op, right) => {
+    if (typeof left === "number" && typeof right === "number") return plain(left, op, right);
+    left = primitive(left);
+    right = primitive(right);
+    if (typeof left !== "bigint" || typeof right !== "bigint") return plain(left, op, right);
+    switch (op) {
+      case "*":
+        if (bitLength(left) + bitLength(right) > BITS + 64) huge();
+        break;
+      case "**":
+        if (right > 1n && left !== 0n && left !== 1n && left !== -1n &&
+          (right > BITS || bitLength(left) * Number_(right) > BITS + 64)) huge();
+        break;
+      default:
+        if (right > BITS || right < -BITS) {
+          if (left === 0n) return left;
+          if ((op === "<<") === (right > 0n)) huge();
+          return left < 0n ? -1n : 0n;
+        }
+        if (bitLength(left) > 2 * BITS) huge();
+    }
+    return plain(left, op, right);
+  };
+  defineProperty(globalThis, "pmilter:operator", { value: operator });
+  defineProperty(globalThis, "pmilter:assign", { value: (object, key, op, right) => object[key] = operator(object[key], op, right) });
 }
 
 //@ ArrayBuffer

@@ -200,6 +200,8 @@ JSON.stringify(new Map([[1, 2]]))
 JSON.stringify(new Uint8Array([1, 2]))
 JSON.stringify(new Error("x"))
 JSON.stringify(/x/)
+JSON.stringify({a: JSON.rawJSON("1e5"), b: [JSON.rawJSON('"x"')]})
+JSON.isRawJSON(JSON.rawJSON("1"))
 JSON.stringify(1n)
 JSON.stringify({a: 1n})
 JSON.stringify(new Proxy({a: 1}, {}))
@@ -319,6 +321,9 @@ let [x, ...y] = [1, 2, 3]; y
 Math.max(...[1, 2, 3])
 [...new Set([1, 2])]
 new Map([[1, 2]]).get(1)
+let s = new Set([3, 4]); [[...s], [...s.keys()], [...s.values()], [...s.entries()], Set.prototype.keys === Set.prototype.values]
+let m = new Map([[3, 4]]); [[...m], [...m.keys()], [...m.values()], [...m.entries()], Map.prototype.entries === Map.prototype[Symbol.iterator]]
+Set.prototype.values.call(1)
 `), "\n")
 }
 
@@ -338,10 +343,13 @@ func TestGuardsHonest(t *testing.T) {
 
 // outcome is what an expression gives, or the class of what it throws.
 func outcome(rt *goja.Runtime, source string) string {
-	v, err := rt.RunString(`"use strict"; ` + source)
+	return result(rt.RunString(`"use strict"; ` + source))
+}
+
+func result(v goja.Value, err error) string {
 	if err != nil {
-		message, _, _ := strings.Cut(err.Error(), ":")
-		return "threw " + message
+		class, _, _ := strings.Cut(err.Error(), " ")
+		return "threw " + strings.TrimSuffix(class, ":")
 	}
 	if _, ok := v.(*goja.Symbol); ok || goja.IsNull(v) || goja.IsUndefined(v) {
 		return v.String()
@@ -362,7 +370,7 @@ func TestGuardsLookNative(t *testing.T) {
       lines.push(line);
     }
   };
-  const roots = { String, Array, Error, RegExp, JSON, Reflect, Object, Function, Proxy, BigInt, ArrayBuffer, Uint8Array, Float64Array };
+  const roots = { Set, Map, String, Array, Error, RegExp, JSON, Reflect, Object, Function, Proxy, BigInt, ArrayBuffer, Uint8Array, Float64Array };
   for (const [name, o] of Object.entries(roots)) {
     show(name, o);
     if (o.prototype) show(name + ".prototype", o.prototype);

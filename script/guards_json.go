@@ -216,6 +216,9 @@ func (w *jsonWriter) property(key string, holder *goja.Object, value goja.Value)
 			value = object.ToString()
 		case "Boolean":
 			value = w.rt.ToValue(object.Export())
+		case "RawJSON":
+			w.write(orUndefined(object.Get("rawJSON")).String())
+			return true
 		default:
 			if _, callable := goja.AssertFunction(object); callable {
 				return false

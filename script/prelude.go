@@ -106,6 +106,9 @@ const syntaxNoted = "(syntax)"
 // connection more than all the rest of its world: method names come from the
 // source in honest scripts. Whoever walks the objects themselves gets them all.
 func reachable(u usage, name string) bool {
+	if strings.HasPrefix(name, ownPrefix) {
+		return u.names[name]
+	}
 	if u.dynamic && (len(u.names) == 0 || reflective(u)) {
 		return true
 	}

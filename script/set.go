@@ -26,6 +26,8 @@ type Set struct {
 	bundle  *bundle
 	scripts []filter.Script
 	classes *classes
+	globals *globals // compiled, for each world to install
+	guards  *guards
 }
 
 // setOptions is what worlds need besides the bundle.
@@ -44,6 +46,13 @@ func newSet(b *bundle, o setOptions) (*Set, Faults) {
 	s := &Set{o: o, bundle: b, classes: newClasses(), scripts: make([]filter.Script, len(b.files))}
 	for i, file := range b.files {
 		s.scripts[i] = filter.Script{Name: file}
+	}
+	var err error
+	if s.globals, err = newGlobals(b.usage); err != nil {
+		return nil, Faults{{Message: err.Error()}}
+	}
+	if s.guards, err = newGuards(b.usage); err != nil {
+		return nil, Faults{{Message: err.Error()}}
 	}
 	w, err := newWorld(s, nil)
 	if err != nil {

@@ -27,8 +27,10 @@ type stopper interface{ Stop() bool }
 // wallClock is the real time.
 type wallClock struct{}
 
+// Now implements clock.
 func (wallClock) Now() time.Time { return time.Now() }
 
+// AfterFunc implements clock.
 func (wallClock) AfterFunc(d time.Duration, f func()) stopper { return time.AfterFunc(d, f) }
 
 // timers are the timers of one world: setTimeout, setInterval, setImmediate.

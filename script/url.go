@@ -400,8 +400,17 @@ func urlParts(rt *goja.Runtime, u *webURL) goja.Value {
 	}
 	o := rt.NewObject()
 	for _, part := range [][2]string{
-		{"href", u.String()}, {"protocol", u.scheme + ":"}, {"username", u.username}, {"password", u.password}, {"host", u.hostPort()},
-		{"hostname", u.host}, {"port", u.port}, {"pathname", u.path}, {"search", u.query}, {"hash", u.fragment}, {"origin", origin},
+		{"href", u.String()},
+		{"protocol", u.scheme + ":"},
+		{"username", u.username},
+		{"password", u.password},
+		{"host", u.hostPort()},
+		{"hostname", u.host},
+		{"port", u.port},
+		{"pathname", u.path},
+		{"search", u.query},
+		{"hash", u.fragment},
+		{"origin", origin},
 	} {
 		throwAgain(o.Set(part[0], part[1]))
 	}

@@ -61,8 +61,12 @@ func (w *World) start() error {
 	w.call = boot
 	var exports goja.Value
 	err := w.stretch(boot.Deadline, func() error {
-		installGlobals(w, w.set.bundle.usage)
-		installGuards(w, w.set.bundle.usage)
+		if err := w.set.globals.install(w.rt, worldGlobals(w)); err != nil {
+			return err
+		}
+		if err := w.set.guards.install(w.rt, w.limits.MaxValue); err != nil {
+			return err
+		}
 		run, err := w.rt.RunProgram(w.set.bundle.program)
 		if err != nil {
 			return err
