@@ -125,8 +125,17 @@ func TestAcceptEndsInterest(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCast(script("a", all(filter.Mail)), script("b", on{filter.Mail: pass}))
 			r := newRig(t, c)
-			r.say("connect", "helo x", "mail <a@example.org>", "rcpt <b@example.org>", "data", "header S: x", "eoh", "body x", "eom", "mail <c@example.org>")
-			c.called(t, "a.connect", "a.helo x", "a.mail a@example.org", "b.mail a@example.org", "a.mail c@example.org", "b.mail c@example.org")
+			r.say("connect", "helo x", "mail <a@example.org>", "rcpt <b@example.org>", "data", "unknown FOO", "helo y", "header S: x", "eoh", "body x", "eom", "mail <c@example.org>")
+			c.called(t, "a.connect", "a.helo x", "a.mail a@example.org", "b.mail a@example.org", "a.unknown FOO", "a.helo y", "a.mail c@example.org", "b.mail c@example.org")
+		})
+	})
+	t.Run("not beyond QUIT_NC", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newCast(script("a", on{filter.Connect: does(filter.Accept), filter.Mail: pass}), script("b", on{filter.Mail: pass}))
+			r := newRig(t, c)
+			r.say("connect", "mail <a@example.org>", "quitnc", "mail <a@example.org>")
+			c.called(t, "a.connect", "b.mail a@example.org", "a.mail a@example.org", "b.mail a@example.org")
 		})
 	})
 	t.Run("still gets abort and close", func(t *testing.T) {
@@ -551,6 +560,16 @@ func TestOversize(t *testing.T) {
 			})
 		}
 	}
+	t.Run("accepted, with edits of fields that were not kept", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, newCast(script("a", on{filter.Mail: with(func(p *play) error { return p.m.SetHeader("X-A", "b") }), filter.EOM: pass})), limit(10, filter.Accept))
+			r.say("mail <a@example.org>", "header X-A: 12345678901", "eom -> tempfail 451 4.3.0 Message filter error, try again later")
+			if len(r.outcomes) != 1 || r.outcomes[0].Verdict.Action != filter.Tempfail {
+				t.Errorf("outcomes %v", r.outcomes)
+			}
+		})
+	})
 	t.Run("the next one is small", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

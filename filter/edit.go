@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -251,14 +252,7 @@ func hasControl(s string) bool {
 
 // toCRLF makes every line end CRLF.
 func toCRLF(body []byte) []byte {
-	fine := true
-	for i, c := range body {
-		if c == '\n' && (i == 0 || body[i-1] != '\r') || c == '\r' && (i+1 == len(body) || body[i+1] != '\n') {
-			fine = false
-			break
-		}
-	}
-	if fine {
+	if n := bytes.Count(body, []byte("\r\n")); n == bytes.Count(body, []byte("\n")) && n == bytes.Count(body, []byte("\r")) {
 		return body
 	}
 	out := make([]byte, 0, len(body)+len(body)/32+2)
