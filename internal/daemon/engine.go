@@ -36,8 +36,6 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
-	script.LimitRegexp(cfg.Handler.CPU + time.Second)
-	tuneMemory(cfg.Handler.Memory)
 	e := &engine{log: log, report: report}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
@@ -53,6 +51,13 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 		DrainTimeout:   max(cfg.Milter.DrainTimeout, time.Nanosecond),
 	})
 	return e, nil
+}
+
+// limitProcess sets what holds for the whole process. Once, before newEngine.
+func limitProcess(cfg *config.Config) {
+	// Above the deadline: a match that ran out of time must not be taken for no match.
+	script.LimitRegexp(cfg.Handler.CPU + time.Second)
+	tuneMemory(cfg.Handler.Memory)
 }
 
 // tuneMemory has the collector run less often than Go's default while there is

@@ -17,7 +17,15 @@ import (
 	"pmilter/internal/mta"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	cfg := config.Default()
+	cfg.Handler.CPU = testCPU
+	limitProcess(cfg)
+	goleak.VerifyTestMain(m)
+}
+
+// testCPU is handler.cpu in tests: the race detector is slow, and machines are busy.
+const testCPU = time.Second
 
 // imports stand before each script of a test.
 const imports = `import { accept, reject, tempfail, discard, skip, note } from "pmilter";` + "\n"
@@ -43,7 +51,7 @@ func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Co
 	s.cfg.Scripts = []string{s.dir}
 	s.cfg.Handler.Timeout = 3 * time.Second
 	s.cfg.Handler.EOMTimeout = 3 * time.Second
-	s.cfg.Handler.CPU = time.Second // the race detector is slow, and machines are busy
+	s.cfg.Handler.CPU = testCPU
 	for _, f := range change {
 		f(s.cfg)
 	}
