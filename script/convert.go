@@ -2,6 +2,8 @@ package script
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dop251/goja"
@@ -89,11 +91,11 @@ func (w *World) uint8Array(data []byte) goja.Value {
 	return array
 }
 
-// record is a plain frozen object of strings.
+// record is a plain frozen object of strings, its keys in order.
 func (w *World) record(values map[string]string) *goja.Object {
 	o := w.rt.NewObject()
-	for key, value := range values {
-		_ = o.DefineDataProperty(key, w.text(value), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		_ = o.DefineDataProperty(key, w.text(values[key]), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
 	}
 	return o
 }
