@@ -182,9 +182,7 @@ func TestOnErrorAcceptIsOfOneScript(t *testing.T) {
 // Memory is bounded: the handler that eats it is stopped, the server lives.
 func TestFaultMemory(t *testing.T) {
 	m := startMTA(t, nil)
-	settings := shortLimits()
-	settings["handler.memory"] = `"128MiB"`
-	settings["handler.max_value"] = `"1MiB"`
+	settings := map[string]string{"handler.memory": `"128MiB"`, "handler.max_value": `"1MiB"`}
 	s := m.serve(t, one(`export function mail(session, sender) {
 		if (sender.local === "value") { let s = "x"; for (;;) s += s; }
 		if (sender.local === "hoard") { const a = []; for (;;) a.push(new Uint8Array(65536)); }
