@@ -577,12 +577,12 @@ func TestOversize(t *testing.T) {
 			r.say("mail <a@example.org>", "body 12345678901", "eom -> reject 552 5.3.4 Message is too big", "mail <a@example.org>", "body 1234567890", "eom")
 		})
 	})
-	t.Run("a million fields", func(t *testing.T) {
+	t.Run("too many fields", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, newCast(script("a", on{filter.EOM: pass})), set(func(o *filter.Options) { o.MaxMessage = 1 << 30 }))
 			r.say("mail <a@example.org>")
-			for range 110_000 {
+			for range 10_001 {
 				if _, err := r.c.Header(t.Context(), "a", ""); err != nil {
 					t.Fatal(err)
 				}
