@@ -143,8 +143,8 @@ func (c *Conn) callHandler(i int, p Phase) (Verdict, error) {
 		return Verdict{}, err
 	}
 	v, err := c.world.Call(&c.call)
-	if errors.Is(err, ErrAbandoned) {
-		return v, err
+	if c.taken.Load() || errors.Is(err, ErrAbandoned) {
+		return Verdict{}, ErrAbandoned // whatever it says
 	}
 	c.spent += time.Since(c.since)
 	var fault *ScriptError

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"sync/atomic"
 	"time"
 
 	wire "github.com/emersion/go-milter"
@@ -35,6 +36,7 @@ type Conn struct {
 	dropped bool          // the world cannot be used: on_error answers from now on
 	why     string        // it was dropped
 	resume  *resumption   // on a conn that took over from a stuck one, for one command
+	taken   atomic.Bool   // the call under way was given up
 	usurped chan struct{} // closed when a successor has the connection
 	lost    bool          // a successor has it: nothing is called any more
 }

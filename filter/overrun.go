@@ -14,6 +14,7 @@ import (
 // a successor, in which on_error answers. The stuck goroutine keeps the world,
 // the session and the message; of them only what is not written during a call is read.
 func (c *Conn) overrun(fault *ScriptError) {
+	c.taken.Store(true)
 	c.f.overruns.Add(1)
 	if c.call.Phase == Abort || c.call.Phase == Close {
 		c.logFault(fault) // nobody is asked anew, so nobody else logs it

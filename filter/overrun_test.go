@@ -18,10 +18,11 @@ type stuck struct {
 	release chan struct{}
 	back    chan struct{} // closed when the call has come back
 	then    func(*play)   // what the script still does after it was given up
+	err     error         // what the call returns at last
 }
 
 func newStuck() *stuck {
-	return &stuck{release: make(chan struct{}), back: make(chan struct{})}
+	return &stuck{release: make(chan struct{}), back: make(chan struct{}), err: filter.ErrAbandoned}
 }
 
 func (s *stuck) call(p *play) (filter.Verdict, error) {
@@ -40,7 +41,7 @@ func (s *stuck) call(p *play) (filter.Verdict, error) {
 		s.then(p)
 	}
 	<-told
-	return verdict(filter.Accept), filter.ErrAbandoned
+	return verdict(filter.Accept), s.err
 }
 
 // let has the stuck call come back.
@@ -252,6 +253,29 @@ func TestOverrunKeepsWhatWasBefore(t *testing.T) {
 		r.say("quitnc", "connect", "mail <c@example.org>", "eom")
 		c.called(t, "a.mail c@example.org", "a.eom", "b.eom", "c.eom")
 	})
+}
+
+// TestOverrunIsBelieved: a handler that was given up has no say, whatever it
+// returns in the end.
+func TestOverrunIsBelieved(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{"nil": nil, "a fault": &filter.ScriptError{Message: "x"}, "a dropped world": &filter.ScriptError{Message: "x", Dropped: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStuck()
+				s.err = err
+				c := newCast(script("a", on{filter.Mail: s.call, filter.Abort: pass}), script("b", on{filter.Mail: pass}))
+				r := newRig(t, c)
+				r.say("mail <a@example.org> -> " + gone)
+				s.let()
+				c.called(t, "a.mail a@example.org")
+				if len(r.outcomes) != 1 || len(r.logged("script error")) != 1 {
+					t.Errorf("outcomes %v, warnings %v", r.outcomes, r.logged("script error"))
+				}
+			})
+		})
+	}
 }
 
 // TestOverrunCountsNothingTwice: what the stuck conn had taken in is not taken
