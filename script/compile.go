@@ -34,6 +34,7 @@ func (b *builder) compile(out *bundle, code string, positions *sourceMap) bool {
 		}
 		code = rewritten
 	}
+	guardOperators(tree, found.usage)
 	program, err := goja.CompileAST(tree, true)
 	if err != nil {
 		b.faults = append(b.faults, compileFault(err))

@@ -100,16 +100,15 @@ func (w *World) record(values map[string]string) *goja.Object {
 	return o
 }
 
-// jsonOf is a value as JSON of at most max bytes; null when it has none.
+// jsonOf is a value as JSON of at most max bytes. It is for functions that
+// JavaScript called: what cannot be written throws at the script's line.
 func (w *World) jsonOf(v goja.Value, max int) any {
-	o, ok := v.(*goja.Object)
-	if !ok {
-		return v.Export()
+	guard := &jsonGuard{rt: w.rt, maxValue: w.limits.MaxValue, maxLen: int64(max)}
+	text := guard.stringify(goja.FunctionCall{Arguments: []goja.Value{v}})
+	if goja.IsUndefined(text) {
+		return nil
 	}
-	data, err := o.MarshalJSON()
-	if err != nil {
-		panic(w.rt.NewTypeError("the values cannot be written as JSON: %s", err))
-	}
+	data := text.String()
 	if len(data) > max {
 		panic(w.rt.NewTypeError("the values are over %d bytes as JSON", max))
 	}

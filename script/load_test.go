@@ -70,6 +70,13 @@ type running struct {
 func run(t *testing.T, b *bundle, natives map[string]any) *running {
 	t.Helper()
 	r := &running{t: t, rt: goja.New()}
+	guards, err := newGuards(b.usage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guards.install(r.rt, 0); err != nil {
+		t.Fatal(err)
+	}
 	fn, err := r.rt.RunProgram(b.program)
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ func inspect(tree *ast.Program, from int) *inspection {
 		opaque: map[string]bool{},
 		asking: map[string]bool{},
 	}
+	in.name(syntaxNoted)
 	walk(reflect.ValueOf(tree.Body), in.visit)
 	slices.SortFunc(in.regexps, func(a, b *ast.RegExpLiteral) int { return int(a.Idx - b.Idx) })
 	for _, key := range in.keys {
@@ -85,6 +86,10 @@ func (in *inspection) visit(node any) bool {
 				in.keys = append(in.keys, keyed.Key)
 			}
 		}
+	case *ast.YieldExpression:
+		in.name("yield")
+	case *ast.SpreadElement, *ast.ArrayPattern:
+		in.name("...")
 	case *ast.AssignExpression:
 		in.assign(n.Left, n.Operator, n.Right)
 	case *ast.Binding:
