@@ -166,17 +166,17 @@ func (c *Conn) open() error {
 	if c.world != nil {
 		return nil
 	}
-	world, err := c.scripts.Open(c.session)
-	if err == nil {
-		c.world = world
-		return nil
+	world, err := c.scripts.Open(c.session, &c.call)
+	if c.taken.Load() || errors.Is(err, ErrAbandoned) {
+		return ErrAbandoned // top-level code was stuck
 	}
-	c.spent += time.Since(c.since)
-	c.dropped, c.why = true, whyNoWorld
-	if errors.Is(err, ErrAbandoned) {
-		return errors.New("the scripts' top-level code ran too long") // there was no call that Overrun could end
+	if err != nil {
+		c.spent += time.Since(c.since)
+		c.dropped, c.why = true, whyNoWorld
+		return err
 	}
-	return err
+	c.world = world
+	return nil
 }
 
 // judge says whether an answer is one that the phase allows.

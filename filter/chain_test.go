@@ -441,7 +441,7 @@ func TestDroppedWorld(t *testing.T) {
 		t.Parallel()
 		for _, err := range []error{
 			&filter.ScriptError{Message: "ReferenceError: x is not defined", Pos: filter.Position{File: "a.js", Line: 1}},
-			errors.New("odd"), filter.ErrAbandoned,
+			errors.New("odd"),
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCast(script("a", on{filter.Mail: pass, filter.Rcpt: pass, filter.Close: pass}))

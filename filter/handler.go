@@ -11,10 +11,11 @@ type Scripts interface {
 	Version() string
 	// List is the scripts in the order in which they run.
 	List() []Script
-	// Open makes the world that serves one connection. s stays the world's
+	// Open makes the world that serves one connection, for its first call and
+	// under that one's deadline and Overrun. s stays the world's
 	// session until Close. An error is a fault in a script's top-level code
 	// (a *ScriptError).
-	Open(s *Session) (Handler, error)
+	Open(s *Session, first *Call) (Handler, error)
 }
 
 // Script is what is known of one script after loading it.

@@ -84,7 +84,7 @@ func (c *cast) List() []filter.Script {
 	return list
 }
 
-func (c *cast) Open(s *filter.Session) (filter.Handler, error) {
+func (c *cast) Open(s *filter.Session, _ *filter.Call) (filter.Handler, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.openErr != nil {

@@ -52,20 +52,21 @@ type answerError struct{ message string }
 
 func (e *answerError) Error() string { return e.message }
 
-// ended logs what was left over and makes a *filter.ScriptError of err.
+// ended logs what was left over and makes a *filter.ScriptError of err. It is
+// the last thing that a call does.
 func (w *World) ended(c *filter.Call, err error) error {
-	if errors.Is(err, filter.ErrAbandoned) {
-		w.Close() // whoever answered has forgotten this world
-		return err
-	}
 	for _, p := range w.rejected {
 		w.logger().Warn("unhandled rejection", zap.String("error", w.describe(p.Result())))
 	}
 	w.rejected = w.rejected[:0]
-	if err == nil {
-		return nil
+	if err != nil {
+		err = w.fault(c, err)
 	}
-	return w.fault(c, err)
+	if w.abandoned() { // in the handler, or while its error was put into words
+		w.Close() // whoever answered has forgotten this world
+		return filter.ErrAbandoned
+	}
+	return err
 }
 
 func promiseOf(v goja.Value) (*goja.Promise, bool) {
@@ -133,8 +134,6 @@ func (w *World) fault(c *filter.Call, err error) error {
 	var stopped *overrun
 	var recursion *goja.StackOverflowError
 	switch {
-	case errors.Is(err, filter.ErrAbandoned):
-		return err
 	case errors.As(err, &stopped):
 		f.Message, f.Pos, f.Dropped = stopped.message, stopped.pos, true
 	case errors.As(err, &recursion):

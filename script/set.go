@@ -54,7 +54,7 @@ func newSet(b *bundle, o setOptions) (*Set, Faults) {
 	if s.guards, err = newGuards(b.usage); err != nil {
 		return nil, Faults{{Message: err.Error()}}
 	}
-	w, err := newWorld(s, nil)
+	w, err := newWorld(s, nil, &filter.Call{Script: -1, Deadline: time.Now().Add(o.Limits.Timeout)})
 	if err != nil {
 		return nil, Faults{faultOf(err)}
 	}
@@ -89,8 +89,8 @@ func (s *Set) Version() string { return s.bundle.version }
 func (s *Set) List() []filter.Script { return s.scripts }
 
 // Open implements filter.Scripts.
-func (s *Set) Open(session *filter.Session) (filter.Handler, error) {
-	w, err := newWorld(s, session)
+func (s *Set) Open(session *filter.Session, first *filter.Call) (filter.Handler, error) {
+	w, err := newWorld(s, session, first)
 	if err != nil {
 		return nil, err
 	}

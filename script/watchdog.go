@@ -127,7 +127,7 @@ func (d *watchdog) sweep(now int64) (longest *World, end bool) {
 		case until == interrupted:
 			if now > w.watch.stopped.Load()+int64(grace) && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
-				go w.abandon()
+				go w.giveUp()
 			}
 		case now > until:
 			w.interrupt(now, until, "")
@@ -155,9 +155,9 @@ func (w *World) interrupt(now, until int64, why string) {
 
 const errOverrun = "overrun"
 
-// abandon has the call answered by another goroutine: this one hangs in a
-// place that cannot be interrupted.
-func (w *World) abandon() {
+// giveUp has the call answered by another goroutine: its own hangs in a place
+// that cannot be interrupted.
+func (w *World) giveUp() {
 	c := w.call
 	if c.Overrun == nil {
 		return
@@ -186,12 +186,18 @@ func (e *overrun) Error() string { return e.message }
 
 // stretch runs one piece of JavaScript without an await, under the limits. It
 // returns what f returns, an *overrun when the watchdog stopped it, or
-// filter.ErrAbandoned when another goroutine has answered for it.
+// filter.ErrAbandoned when another goroutine has answered for it, now or
+// before. Within another stretch f is part of that one.
 func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 	now := w.set.o.watchdog.now.Load()
 	until := now + int64(min(w.limits.CPU, max(time.Until(deadline), tick)))
 	w.watch.since.Store(now)
-	w.watch.until.Store(until)
+	if !w.watch.until.CompareAndSwap(idle, until) {
+		if w.abandoned() {
+			return filter.ErrAbandoned
+		}
+		return f()
+	}
 	defer func() {
 		if x := recover(); x != nil {
 			err = &overrun{message: fmt.Sprintf("a built-in function failed: %v", x)}
@@ -200,6 +206,9 @@ func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 	}()
 	return f()
 }
+
+// abandoned tells whether another goroutine has answered for the call under way.
+func (w *World) abandoned() bool { return w.watch.until.Load() == abandoned }
 
 // settleWatch ends a stretch: who was first, it or the watchdog?
 func (w *World) settleWatch(until int64, err error) error {

@@ -3,7 +3,6 @@ package script
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dop251/goja"
 	"go.uber.org/zap"
@@ -36,10 +35,11 @@ type World struct {
 
 var _ filter.Handler = (*World)(nil)
 
-// newWorld makes a runtime and runs the set's top-level code in it, which may
-// take limits.CPU.
-func newWorld(s *Set, session *filter.Session) (*World, error) {
-	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits}
+// newWorld makes a runtime and runs the set's top-level code in it, as part of
+// the call that needs the world: under its deadline, and answered for by its
+// Overrun.
+func newWorld(s *Set, session *filter.Session, first *filter.Call) (*World, error) {
+	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits, call: first}
 	w.tasks.ready = make(chan struct{}, 1)
 	w.objects.init()
 	w.rt.SetMaxCallStackSize(maxCallDepth)
@@ -57,10 +57,8 @@ func newWorld(s *Set, session *filter.Session) (*World, error) {
 
 // start installs what the scripts can reach and runs their top-level code.
 func (w *World) start() error {
-	boot := &filter.Call{Script: -1, Deadline: time.Now().Add(w.limits.Timeout)}
-	w.call = boot
 	var exports goja.Value
-	err := w.stretch(boot.Deadline, func() error {
+	err := w.stretch(w.call.Deadline, func() error {
 		if err := w.set.globals.install(w.rt, worldGlobals(w)); err != nil {
 			return err
 		}
@@ -78,10 +76,21 @@ func (w *World) start() error {
 		exports, err = call(goja.Undefined(), w.rt.ToValue(w.native))
 		return err
 	})
-	if err != nil {
-		return w.fault(boot, err)
+	if err := w.ended(w.call, err); err != nil {
+		return topLevel(err)
 	}
 	return w.bindHandlers(exports)
+}
+
+// topLevel blames the script whose top-level code failed, as far as that is
+// known, and not the one whose handler needed the world.
+func topLevel(err error) error {
+	var fault *filter.ScriptError
+	if errors.As(err, &fault) {
+		fault.Script = fault.Pos.File
+		fault.Message = "top-level code: " + fault.Message
+	}
+	return err
 }
 
 // bindHandlers keeps the functions that the scripts export.

@@ -154,3 +154,54 @@ func awaitRegexp(t *testing.T) {
 	}
 	t.Error("a stuck script is still there after a minute")
 }
+
+// TestTopLevelCodeThatHangs: a built-in that cannot be interrupted in code that
+// runs when the world is made is answered for like one in a handler.
+func TestTopLevelCodeThatHangs(t *testing.T) {
+	s := one(t, `
+import vars from "pmilter/vars";
+globalThis.hang = () => /(a?){300}b/.test("a".repeat(60000));
+if (Date.now() > vars.after) hang();
+export function mail() {}`, func(c *config.Config) {
+		c.Handler.CPU = 300 * time.Millisecond
+		c.Vars = map[string]any{"after": time.Now().Add(3 * time.Second).UnixMilli()}
+	})
+	t.Cleanup(func() { awaitRegexp(t) })
+	if got := outcomeOf(s.send(plain())); got != "mail c" && got != "eom c" {
+		t.Fatalf("before: %s", got)
+	}
+	time.Sleep(3 * time.Second) // the clock of scripts is not ours yet
+	start := time.Now()
+	if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail 421 4.3.0") {
+		t.Errorf("got %q", got)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the verdict took %v", took)
+	}
+}
+
+// TestErrorThatHangsWhenShown: what a script throws may hang when it is put
+// into words for the log; the verdict does not wait for it.
+func TestErrorThatHangsWhenShown(t *testing.T) {
+	s := one(t, `export function mail() { throw { toString() { return String(/(a?){300}b/.test("a".repeat(60000))); } }; }`,
+		func(c *config.Config) { c.Handler.CPU = 300 * time.Millisecond })
+	t.Cleanup(func() { awaitRegexp(t) })
+	start := time.Now()
+	if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail 4") {
+		t.Errorf("got %q", got)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the verdict took %v", took)
+	}
+}
+
+// TestFailingTimersAreLogged: what a timer's function throws costs no verdict.
+func TestFailingTimersAreLogged(t *testing.T) {
+	s := one(t, `export async function mail() { setTimeout(() => { throw new Error("tick"); }, 1); await new Promise(r => setTimeout(r, 20)); return reject("fine"); }`)
+	if got := outcomeOf(s.send(plain())); got != "mail 550 5.7.1 fine" {
+		t.Error(got)
+	}
+	if lines := s.entries("timer failed"); len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]), "tick") {
+		t.Errorf("log %v", lines)
+	}
+}
