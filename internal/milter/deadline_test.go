@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -197,24 +196,19 @@ func TestTrap25PeerThatDoesNotReadTheEdits(t *testing.T) {
 		NewSession:   func(c *Conn) Session { s.conn = c; return s },
 	})
 	here, there := socketPair(t)
-	go srv.ServeConn(there, "test")
-	p := &peer{t: t, nc: here, frames: NewFrameReader(here, 0), served: closedChan()}
+	p := &peer{t: t, nc: here, frames: NewFrameReader(here, 0), served: make(chan struct{})}
+	go func() {
+		defer close(p.served)
+		srv.ServeConn(there, "test")
+	}()
 	p.offer(everything)
 	p.send(wire.CodeEOB)
-	_ = here.SetReadDeadline(time.Now().Add(20 * time.Second))
-	time.Sleep(150 * time.Millisecond) // the peer that does not read
-	if _, err := io.Copy(io.Discard, here); err != nil && !isReset(err) {
-		t.Errorf("not ended: %v", err)
-	}
-	if err := srv.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	p.wait()
+	if n, err := io.Copy(io.Discard, here); n >= 64<<20 || err != nil {
+		t.Errorf("%d bytes came, %v", n, err)
 	}
 	_ = here.Close()
-}
-
-func isReset(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && !op.Timeout()
+	wantCalls(t, s, "eom", "close")
 }
 
 // socketPair is a connection over a unix socket.

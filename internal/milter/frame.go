@@ -19,7 +19,7 @@ var (
 //
 // It reads as much as the peer has sent into one buffer, which grows as bytes
 // arrive and never because of a length that is merely claimed: it is at most
-// four times what the peer did send, and not more than the limit. Not safe for
+// five times what the peer did send, and not more than the limit. Not safe for
 // concurrent use.
 type FrameReader struct {
 	src        source

@@ -150,3 +150,9 @@ func FuzzFrameReader(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendString(t *testing.T) {
+	if got := string(AppendString([]byte("x"), "a\x00b\xff")); got != "xab\xff\x00" {
+		t.Errorf("%q", got)
+	}
+}

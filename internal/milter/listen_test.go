@@ -235,8 +235,14 @@ func TestListenUnixLongPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	path := base + "/" + strings.Repeat("x", maxUnixPath-len(base)-1)
-	answers(t, mustListen(t, "unix:"+path, SocketOptions{}))
+	dir := base + "/" + strings.Repeat("x", maxUnixPath-len(base)-len("/")-len("/s"))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, mustListen(t, "unix:"+dir+"/s", SocketOptions{}))
+	if files, _ := os.ReadDir(dir); len(files) > 0 {
+		t.Errorf("left after closing: %v", files)
+	}
 }
 
 func TestListenSystemd(t *testing.T) {

@@ -70,6 +70,11 @@ func TestTrap07Macros(t *testing.T) {
 	step('M', "i", "Q5")
 	m.command('M') // the next MAIL, without ABORT or macros
 	wantMacros(t, m, connection)
+	step('M', "i", "Q5")
+	step('R', "rcpt_addr", "d")
+	step('M', "mail_addr", "e") // with macros, but without ABORT
+	wantMacros(t, m, with("mail_addr", "e"))
+	m.command('M')
 	step('R', "rcpt_addr", "d")
 	m.command('R') // a recipient without macros
 	wantMacros(t, m, connection)

@@ -124,6 +124,9 @@ func TestUsurpInClose(t *testing.T) {
 		p.ended()
 		wantCalls(t, s, "close")
 		wantCalls(t, next, "close")
+		if p.logs.Len() != 0 {
+			t.Errorf("log: %v", p.logs.All())
+		}
 	})
 }
 
@@ -146,6 +149,9 @@ func TestUsurpInNegotiate(t *testing.T) {
 		synctest.Wait()
 		wantCalls(t, s)
 		wantCalls(t, next, "close")
+		if logs := p.logs.All(); len(logs) != 1 || !strings.Contains(fmt.Sprint(logs[0].ContextMap()), "no negotiation") {
+			t.Errorf("log: %v", logs)
+		}
 	})
 }
 
