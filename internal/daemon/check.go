@@ -17,7 +17,7 @@ import (
 // writes per script its handlers, what an MTA would be asked for, and what an
 // MTA will not do. An error is script.Faults.
 func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	limitProcess(cfg)
+	_ = limitProcess(cfg) // nothing is served: there is no garbage to wait for
 	l := script.NewLibrary(libraryOptions(cfg, zap.NewNop()))
 	defer l.Retire()
 	if err := l.Load(ctx); err != nil {

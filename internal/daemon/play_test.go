@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	cfg := config.Default()
 	cfg.Handler.CPU = testCPU
-	limitProcess(cfg)
+	_ = limitProcess(cfg)
 	goleak.VerifyTestMain(m)
 }
 

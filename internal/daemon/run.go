@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,7 +32,7 @@ type Options struct {
 // returns nil after a drain; an error is a fault of the configuration or the
 // scripts at start, or a listener that failed.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
-	limitProcess(cfg)
+	defer runtime.KeepAlive(limitProcess(cfg))
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: draining needs it
 	defer cancel()
 	e, err := newEngine(work, cfg, o.Log, nil)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"sync"
 
 	"go.uber.org/zap"
@@ -22,7 +23,7 @@ import (
 // log gets reloads, script errors and console lines; the verdicts go to p.Out.
 // Dial, Scripts, Hints and Where of p are set here.
 func Try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.Config) error {
-	limitProcess(cfg)
+	defer runtime.KeepAlive(limitProcess(cfg))
 	places := places{at: map[netip.AddrPort]playground.Place{}}
 	e, err := newEngine(context.WithoutCancel(ctx), cfg, log, places.note)
 	if err != nil {
