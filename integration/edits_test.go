@@ -54,6 +54,7 @@ func TestTrap14HeaderEdits(t *testing.T) {
 			message:   "Received: from far.example.net\r\nReceived: from farther.example.net\r\n" + repeated,
 			delivered: strings.Replace(repeated, "\r\n\r\n", "\r\nMessage-ID: <1@example.org>\r\n\r\n", 1),
 			check: func(t *testing.T, m *postfixtest.Mail) {
+				t.Helper()
 				if n := strings.Count(m.Header(), "Received:"); n != 1 {
 					t.Errorf("%d Received fields, want Postfix's own alone:\n%s", n, m.Header())
 				}
@@ -183,6 +184,7 @@ func TestTrap22Envelope(t *testing.T) {
 		{
 			name: "sender with parameters", script: eom(`m.setSender("bounce@example.net", { RET: "HDRS", ENVID: "abc" });`), sender: &other,
 			check: func(t *testing.T, m *postfixtest.Mail) {
+				t.Helper()
 				if !has(m.SenderArgs, "RET=HDRS") || !has(m.SenderArgs, "ENVID=abc") {
 					t.Errorf("parameters of the sender: %q", m.SenderArgs)
 				}
@@ -208,6 +210,7 @@ func TestTrap22Envelope(t *testing.T) {
 			name: "recipient with parameters", script: eom(`m.removeRecipient("b@example.org"); m.addRecipient("c@example.net", { NOTIFY: "NEVER", ORCPT: "rfc822;c@example.net" });`),
 			recipients: []string{"c@example.net"},
 			check: func(t *testing.T, m *postfixtest.Mail) {
+				t.Helper()
 				if !has(m.RcptArgs[0], "NOTIFY=NEVER") || !has(m.RcptArgs[0], "ORCPT=rfc822;c@example.net") {
 					t.Errorf("parameters of the recipient: %q", m.RcptArgs)
 				}

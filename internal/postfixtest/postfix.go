@@ -67,7 +67,7 @@ type programs struct {
 func Start(t testing.TB, config Config) *Postfix {
 	t.Helper()
 	progs := require(t)
-	dir, err := os.MkdirTemp("", "pfx")
+	dir, err := os.MkdirTemp("", "pfx") //nolint:usetesting // the path must be short: a unix socket goes there
 	if err != nil {
 		t.Fatalf("postfixtest: %v", err)
 	}
