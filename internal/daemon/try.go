@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -34,7 +35,7 @@ func Try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.
 	for _, s := range e.library.Load().Current().List() {
 		p.Scripts = append(p.Scripts, s.Name)
 		for _, hint := range hints(filepath.Join(libraryOptions(cfg, log).Base, s.Name)) {
-			p.Hints = append(p.Hints, "  "+hint)
+			p.Hints = append(p.Hints, "  "+strings.ReplaceAll(hint, tryAddr, p.SMTPAddr))
 		}
 	}
 	if len(p.Hints) > 0 {
@@ -44,12 +45,18 @@ func Try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.
 	return playground.Run(ctx, p)
 }
 
+// tryAddr is the playground's address in hints: that of `make run`.
+const tryAddr = "127.0.0.1:2525"
+
 // hints are the swaks lines in a script's comments: how its author suggests to
 // provoke it.
 func hints(file string) []string {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil // hints are a courtesy
+		return nil // tryAddr is the playground's address in hints: that of `make run`.
+const tryAddr = "127.0.0.1:2525"
+
+// hints are a courtesy
 	}
 	var list []string
 	for _, m := range regexp.MustCompile(`(?m)^//.*?\b(swaks --\S.*)$`).FindAllSubmatch(text, 5) {
@@ -58,14 +65,13 @@ func hints(file string) []string {
 	return list
 }
 
-// places remembers what made the last verdict about a client, until the
-// playground asks.
+// places remembers what made the last verdict about a client.
 type places struct {
 	mu sync.Mutex
 	at map[netip.AddrPort]playground.Place
 }
 
-// maxPlaces bounds what nobody asked about.
+// maxPlaces bounds what is remembered of clients that are gone.
 const maxPlaces = 1000
 
 func (p *places) note(o *filter.Outcome) {
@@ -89,7 +95,5 @@ func (p *places) find(d playground.Decision) playground.Place {
 	client := netip.AddrPortFrom(d.Client.Addr().Unmap(), d.Client.Port())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	place := p.at[client]
-	delete(p.at, client)
-	return place
+	return p.at[client] // asked about more than once; the next outcome takes its place
 }
