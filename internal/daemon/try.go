@@ -25,6 +25,11 @@ import (
 // Dial, Scripts, Hints and Where of p are set here.
 func Try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.Config) error {
 	defer runtime.KeepAlive(limitProcess(cfg))
+	return try(ctx, cfg, log, p)
+}
+
+// try is Try within a process whose limits are set.
+func try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.Config) error {
 	places := places{at: map[netip.AddrPort]playground.Place{}}
 	e, err := newEngine(context.WithoutCancel(ctx), cfg, log, places.note)
 	if err != nil {
@@ -53,10 +58,7 @@ const tryAddr = "127.0.0.1:2525"
 func hints(file string) []string {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil // tryAddr is the playground's address in hints: that of `make run`.
-const tryAddr = "127.0.0.1:2525"
-
-// hints are a courtesy
+		return nil // hints are a courtesy
 	}
 	var list []string
 	for _, m := range regexp.MustCompile(`(?m)^//.*?\b(swaks --\S.*)$`).FindAllSubmatch(text, 5) {
