@@ -23,6 +23,12 @@ func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
 	if m.oversize {
 		return c.oversized(out)
 	}
+	if m.failed == nil {
+		_, m.failed = m.arrivedBody()
+	}
+	if m.failed != nil {
+		return c.unkept(m)
+	}
 	d := c.content(m)
 	if d.abandoned || d.verdict.Refuses() {
 		return c.answer(d.phase, d)
@@ -58,6 +64,14 @@ func (c *Conn) oversized(out *milter.Modifications) milter.Reply {
 	default:
 		v.Action, v.Code, v.Enhanced, v.Text = Reject, 552, "5.3.4", "Message is too big"
 	}
+	return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
+}
+
+// unkept answers for a message whose body could not be kept: most often the
+// disk is full (RFC 3463 4.3.1).
+func (c *Conn) unkept(m *Message) milter.Reply {
+	c.log.Error("body cannot be kept", zap.String("qid", c.session.QueueID()), zap.Error(m.failed))
+	v := Verdict{Action: Tempfail, Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage"}
 	return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
 }
 
@@ -100,9 +114,12 @@ func (c *Conn) eachField(m *Message, deadline time.Time, late func(int) bool) de
 }
 
 func (c *Conn) eachChunk(m *Message, deadline time.Time, late func(int) bool) decision {
-	for c.at = c.resumeIn(Body); c.at < len(m.body); c.at += chunkSize {
-		end := min(c.at+chunkSize, len(m.body))
-		c.call.Chunk = m.body[c.at:end:end]
+	body, _ := m.arrivedBody() // looked at before, in EOM
+	for c.at = c.resumeIn(Body); c.at < int(m.bodySize); c.at += chunkSize {
+		if !m.unkept {
+			end := min(c.at+chunkSize, len(body))
+			c.call.Chunk = body[c.at:end:end]
+		}
 		if d := c.askUntil(Body, deadline, late); d.abandoned || d.verdict.Refuses() {
 			return d
 		}

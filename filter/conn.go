@@ -170,7 +170,7 @@ func (c *Conn) Body(chunk []byte) milter.Reply {
 	if c.resume == nil {
 		c.hear()
 		c.needMessage()
-		c.session.Message.addBody(chunk, c.o.MaxMessage)
+		c.session.Message.addBody(chunk, c.o.MaxMessage, c.o.NewBody)
 	}
 	if !c.needs.earlyBody {
 		return milter.Reply{Action: wire.ActContinue}

@@ -185,7 +185,7 @@ func (m *Message) Quarantine(reason string) error {
 
 func (m *Message) edit(e edit, need wire.OptAction) error {
 	if m.session.Message != m {
-		return errors.New("this message is over")
+		return errOver
 	}
 	if m.session.mta.Actions&need != need {
 		return ErrNotOffered

@@ -20,7 +20,9 @@ type Options struct {
 	OnError    Action         // Tempfail, Accept or Reject
 	MaxMessage int64          // bytes; past it Oversize
 	Oversize   Action         // Reject, Tempfail or Accept
-	Log        *zap.Logger
+	// NewBody makes what keeps a message's body; nil: memory. Safe for concurrent use.
+	NewBody func() BodyStore
+	Log     *zap.Logger
 	// Report, when set, is called with each outcome besides the log, on the
 	// connection's goroutine: it must not block.
 	Report func(*Outcome)
@@ -40,7 +42,12 @@ func New(o Options) *Filter {
 }
 
 // Configure changes the options for connections that begin from now on.
-func (f *Filter) Configure(o Options) { f.o.Store(&o) }
+func (f *Filter) Configure(o Options) {
+	if o.NewBody == nil {
+		o.NewBody = newMemoryBody
+	}
+	f.o.Store(&o)
+}
 
 // Overruns is how many worlds were given up while a script still ran in them.
 func (f *Filter) Overruns() int64 { return f.overruns.Load() }

@@ -14,8 +14,11 @@ type Message struct {
 
 	recipients []*Address // those that all scripts passed
 	arena      fieldArena // the header fields that have arrived
-	body       []byte     // CRLF, what has arrived
+	body       BodyStore  // CRLF, what has arrived; nil before the first chunk, and when it is not kept
+	bodySize   int64      // bytes of body, while nothing is wrong with it
 	received   int64      // bytes of headers and body, kept or not
+	failed     error      // the body could not be kept
+	unkept     bool       // no handler is called any more: nobody will read the body
 	oversize   bool       // received went over the limit: the body is dropped
 	cut        bool       // and fields, too
 
@@ -27,6 +30,8 @@ type Message struct {
 // ErrNotAsked is returned for a part of the message that the scripts' options
 // said is not needed, so that the MTA does not send it.
 var ErrNotAsked = errors.New("not asked for: see options.headers and options.body")
+
+var errOver = errors.New("this message is over")
 
 // CurrentSender is the sender with the edits asked for so far.
 func (m *Message) CurrentSender() *Address { return m.model().sender }
@@ -56,13 +61,24 @@ func (m *Message) Fields() ([]Field, error) {
 // Body is the body as it stands. The slice must not be changed and is valid
 // until the message ends or a script replaces the body.
 func (m *Message) Body() ([]byte, error) {
+	if m.session.Message != m {
+		return nil, errOver
+	}
 	if replaced := m.model().body; replaced != nil {
 		return *replaced, nil
 	}
 	if !m.wanted.body {
 		return nil, ErrNotAsked
 	}
-	return m.body, nil
+	return m.arrivedBody()
+}
+
+// arrivedBody is the body without edits.
+func (m *Message) arrivedBody() ([]byte, error) {
+	if m.body == nil {
+		return nil, nil
+	}
+	return m.body.Bytes()
 }
 
 // Raw is a copy of the whole message as it stands, with CRLF line ends.
@@ -114,22 +130,44 @@ const maxFields = 10_000
 func (m *Message) addField(name, value []byte, limit int64) {
 	m.received += int64(len(name) + len(value) + 3)
 	if m.received > limit || m.arena.count() >= maxFields {
-		m.oversize, m.cut, m.body = true, true, nil
+		m.oversize, m.cut = true, true
+		m.dropBody()
 		return
 	}
 	m.arena.add(name, value)
 	m.view = nil
 }
 
-// addBody keeps a chunk, unless the message has grown over limit: then the
-// body is dropped and the message is oversize for good.
-func (m *Message) addBody(chunk []byte, limit int64) {
+// addBody keeps a chunk in a body that newBody makes, unless the message has
+// grown over limit: then the body is dropped and the message is oversize for
+// good. A body that cannot be kept makes the message failed.
+func (m *Message) addBody(chunk []byte, limit int64, newBody func() BodyStore) {
 	m.received += int64(len(chunk))
 	if m.received > limit {
-		m.oversize, m.body = true, nil
+		m.oversize = true
 	}
-	if !m.oversize {
-		m.body = append(m.body, chunk...)
+	if m.oversize || m.failed != nil {
+		m.dropBody()
+		return
+	}
+	m.bodySize += int64(len(chunk))
+	if m.unkept {
+		return
+	}
+	if m.body == nil {
+		m.body = newBody()
+	}
+	if _, err := m.body.Write(chunk); err != nil {
+		m.failed = err
+		m.dropBody()
+	}
+}
+
+// dropBody frees the body. Nothing that was made of its bytes may be used after it.
+func (m *Message) dropBody() {
+	if m.body != nil {
+		_ = m.body.Close() // there is nothing to save in it
+		m.body = nil
 	}
 }
 
@@ -152,8 +190,8 @@ func (m *Message) successor(s *Session, edits []edit) *Message {
 	n := &Message{
 		Sender: m.Sender, session: s, received: m.received, oversize: m.oversize, cut: m.cut, wanted: m.wanted,
 		recipients: slices.Clip(m.recipients),
-		body:       slices.Clip(m.body),
-		edits:      slices.Clip(edits),
+		bodySize:   m.bodySize, failed: m.failed, unkept: true,
+		edits: slices.Clip(edits),
 	}
 	n.arena.bytes, n.arena.ends = slices.Clip(m.arena.bytes), slices.Clip(m.arena.ends)
 	return n

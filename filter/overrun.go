@@ -71,4 +71,7 @@ func (c *Conn) resumeIn(p Phase) int {
 func (c *Conn) lose() {
 	<-c.usurped
 	c.lost, c.dropped = true, true
+	if m := c.session.Message; m != nil {
+		m.dropBody() // the successor does without
+	}
 }

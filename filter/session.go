@@ -86,7 +86,12 @@ func (s *Session) begin(m *Message) {
 	s.notes = &notes{slices.Clip(s.ofConnection.list)}
 }
 
-func (s *Session) end() { s.Message, s.notes = nil, s.ofConnection }
+func (s *Session) end() {
+	if s.Message != nil {
+		s.Message.dropBody()
+	}
+	s.Message, s.notes = nil, s.ofConnection
+}
 
 // Client is the SMTP client as the MTA sees it.
 type Client struct {

@@ -52,6 +52,7 @@ type Milter struct {
 	Workers        int           // always 0: in the main process
 	MaxMessage     int64         // bytes, headers included; past it Oversize
 	Oversize       Action
+	SpoolThreshold int64 // bytes; larger bodies wait in a temporary file, not in memory
 }
 
 // Handler limits what one call of a script may use.
@@ -93,6 +94,7 @@ func Default() *Config {
 			DrainTimeout:   30 * time.Second,
 			MaxMessage:     100 << 20,
 			Oversize:       Reject,
+			SpoolThreshold: 1 << 20,
 		},
 		Handler: Handler{
 			Timeout:    8 * time.Second,

@@ -78,6 +78,7 @@ idle_timeout    = "1d12h"
 drain_timeout   = "0s"
 workers         = 0
 max_message     = 4096
+spool_threshold = "2KiB"
 oversize        = "tempfail"
 [handler]
 timeout     = "1500ms"
@@ -110,7 +111,7 @@ format = "json"
 		Scripts: []string{folder + "/a.js", "/abs/b", "/srv/c", folder + "/d"},
 		Milter: Milter{
 			SocketMode: 0o600, SocketGroup: "postfix", MaxConnections: 1000, IdleTimeout: 36 * time.Hour,
-			MaxMessage: 4096, Oversize: Tempfail,
+			MaxMessage: 4096, SpoolThreshold: 2048, Oversize: Tempfail,
 		},
 		Handler: Handler{
 			Timeout: 1500 * time.Millisecond, EOMTimeout: 90 * time.Second, CPU: time.Second,

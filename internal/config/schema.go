@@ -47,7 +47,7 @@ func (l *loader) schema() []key {
 		{"milter.workers", onlyZero},
 		{"milter.max_message", size(&c.Milter.MaxMessage, 1)},
 		{"milter.oversize", choice(&c.Milter.Oversize, Reject, Tempfail, Accept)},
-		{"milter.spool_threshold", later},
+		{"milter.spool_threshold", size(&c.Milter.SpoolThreshold, 0)},
 
 		{"handler.timeout", duration(&c.Handler.Timeout, time.Millisecond)},
 		{"handler.eom_timeout", duration(&c.Handler.EOMTimeout, time.Millisecond)},

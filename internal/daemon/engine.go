@@ -14,6 +14,7 @@ import (
 	"pmilter/filter"
 	"pmilter/internal/config"
 	"pmilter/internal/milter"
+	"pmilter/internal/spool"
 	"pmilter/script"
 )
 
@@ -24,6 +25,7 @@ type engine struct {
 	server *milter.Server
 	filter *filter.Filter
 
+	spool   atomic.Pointer[spool.Spool]
 	library atomic.Pointer[library]
 	watches sync.WaitGroup
 }
@@ -42,6 +44,7 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 		return nil, err
 	}
 	e.library.Store(l)
+	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter = filter.New(e.filterOptions(cfg))
 	e.server = milter.NewServer(milter.Config{
 		NewSession:     func(c *milter.Conn) milter.Session { return e.filter.NewSession(c) },
@@ -113,7 +116,8 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 		Timeout: cfg.Handler.Timeout, EOMTimeout: cfg.Handler.EOMTimeout,
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
-		Log: log, Report: e.report,
+		NewBody: func() filter.BodyStore { return e.spool.Load().NewBody() },
+		Log:     log, Report: e.report,
 	}
 }
 
@@ -136,6 +140,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	old := e.library.Swap(l)
+	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
 	old.stop()
 	old.Retire()

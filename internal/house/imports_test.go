@@ -24,7 +24,7 @@ func layers() []layer {
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
-			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log",
+			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
 		}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter"}},
@@ -39,6 +39,7 @@ func layers() []layer {
 		{"internal/event", nil},
 		{"internal/log", nil},
 		{"internal/maildir", nil},
+		{"internal/spool", nil},
 		{"internal/postfixtest", nil},
 		{"internal/house", nil},
 	}

@@ -1,0 +1,76 @@
+package spool_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"pmilter/internal/spool"
+)
+
+func fill(t *testing.T, b *spool.Body, chunks, size int) []byte {
+	t.Helper()
+	var all []byte
+	for i := range chunks {
+		chunk := bytes.Repeat([]byte{byte('a' + i%26)}, size)
+		if n, err := b.Write(chunk); err != nil || n != size {
+			t.Fatal(n, err)
+		}
+		all = append(all, chunk...)
+	}
+	return all
+}
+
+func TestBodiesAreWhatWasWritten(t *testing.T) {
+	for _, tt := range []struct{ threshold, chunks, size int }{
+		{1000, 0, 0}, {1000, 3, 100}, {1000, 10, 100}, {1000, 11, 100}, {0, 5, 10}, {1 << 20, 40, 65535},
+	} {
+		dir := t.TempDir()
+		b := spool.New(int64(tt.threshold), dir).NewBody()
+		want := fill(t, b, tt.chunks, tt.size)
+		for range 2 {
+			got, err := b.Bytes()
+			if err != nil || !bytes.Equal(got, want) || b.Size() != int64(len(want)) {
+				t.Fatalf("%+v: %d bytes of %d, %v", tt, len(got), len(want), err)
+			}
+		}
+		want = append(want, fill(t, b, 1, 7)...) // looked at, then written again
+		if got, err := b.Bytes(); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%+v: after another write: %d bytes of %d, %v", tt, len(got), len(want), err)
+		}
+		if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+			t.Errorf("files with names: %v %v", names, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestMemoryIsBounded: many bodies under the threshold go into files when
+// together they are too much.
+func TestMemoryIsBounded(t *testing.T) {
+	s := spool.New(8<<20, t.TempDir())
+	chunk := make([]byte, 4<<20)
+	var spilled int
+	for range 20 {
+		b := s.NewBody()
+		defer b.Close()
+		if _, err := b.Write(chunk); err != nil {
+			t.Fatal(err)
+		}
+		if spool.InFile(b) {
+			spilled++
+		}
+	}
+	if spilled < 2 {
+		t.Errorf("%d of 20 bodies of 4 MiB are in files: 64 MiB is the budget", spilled)
+	}
+}
+
+func TestNoFolder(t *testing.T) {
+	b := spool.New(10, "/nonexistent").NewBody()
+	if _, err := b.Write(make([]byte, 11)); err == nil {
+		t.Error("a body without a place was taken")
+	}
+}
