@@ -188,7 +188,7 @@ func (c *Conn) Body(chunk []byte) milter.Reply {
 }
 
 // allSkip tells whether nobody wants more of the body: skip() of every early
-// script, and no other script that needs it (MILTER-TRAPS 13).
+// script, and no other script that needs it (milter §3.7).
 func (c *Conn) allSkip() bool {
 	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 {
 		return false

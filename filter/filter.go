@@ -12,7 +12,7 @@ import (
 	"pmilter/internal/milter"
 )
 
-// Options is how a Filter behaves; see DESIGN's [milter] and [handler].
+// Options is how a Filter behaves; see [milter] and [handler] in the README.
 type Options struct {
 	Scripts    func() Scripts // the newest set; safe for concurrent use, does not block
 	Timeout    time.Duration  // one phase, all its scripts

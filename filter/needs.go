@@ -36,7 +36,7 @@ func needsOf(scripts []Script) needs {
 // those that nobody can answer get no reply, and header, eoh and body are
 // replied to only when a script has options.early, since their handlers run at
 // the end of the message otherwise. What was not offered is taken out by the
-// engine (MILTER-TRAPS 2).
+// engine (milter §1.3).
 func (n needs) ask(offer milter.Options) milter.Options {
 	answer := milter.Options{Version: offer.Version}
 	if !n.any {

@@ -12,7 +12,7 @@ import (
 	"pmilter/filter"
 )
 
-// Limits is what a script may use; see DESIGN's [handler].
+// Limits is what a script may use; see [handler] in the README.
 type Limits struct {
 	Timeout  time.Duration // top-level code and what else has no phase's deadline
 	CPU      time.Duration // one stretch of JavaScript without an await

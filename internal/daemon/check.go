@@ -32,7 +32,7 @@ func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	}
 	asked, silent := filter.Describe(scripts)
 	if len(asked)+len(silent) > 0 {
-		fmt.Fprintf(out, "the MTA waits for an answer at: %s end of message\n", spaced(asked))
+		fmt.Fprintf(out, "the MTA waits for an answer at: %send of message\n", spaced(asked))
 		fmt.Fprintf(out, "the MTA sends without waiting:  %s\n", strings.TrimSpace(spaced(silent)))
 	}
 	for _, w := range l.Status().Warnings {

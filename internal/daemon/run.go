@@ -28,7 +28,7 @@ type Options struct {
 	Version string
 }
 
-// Run serves until ctx is done, and then drains as DESIGN's section 9 says. It
+// Run serves until ctx is done, and then drains as milter §6.3 says. It
 // returns nil after a drain; an error is a fault of the configuration or the
 // scripts at start, or a listener that failed.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
