@@ -17,13 +17,16 @@ type memoryBody struct{ data []byte }
 
 func newMemoryBody() BodyStore { return new(memoryBody) }
 
+// Write implements BodyStore.
 func (b *memoryBody) Write(p []byte) (int, error) {
 	b.data = append(b.data, p...)
 	return len(p), nil
 }
 
+// Bytes implements BodyStore.
 func (b *memoryBody) Bytes() ([]byte, error) { return b.data, nil }
 
+// Close implements BodyStore.
 func (b *memoryBody) Close() error {
 	b.data = nil
 	return nil
