@@ -1,18 +1,29 @@
 #!/bin/sh
 # Installs the Debian packages that the tests use: a real Postfix, miltertest,
-# libmilter for the null filter of the benchmark, a C compiler, and the small
-# clients. It needs root and changes nothing when all is there. A Postfix that
-# it installs is not configured and never started; one that was there before
-# is left alone.
+# libmilter for the null filter of the benchmark, a C compiler, opendkim's tools
+# and the small clients. It needs root and changes nothing when all is there. A
+# Postfix that it installs is not configured and never started; one that was
+# there before is left alone.
+#
+# A real Sendmail, too: as its package cannot be installed beside Postfix, it is
+# only unpacked, into a folder of its own (internal/sendmailtest), and the
+# libraries that it wants are installed.
 #
 #   .ci/deps.sh          installs what is missing
 #   .ci/deps.sh --check  prints what is missing; exit status 1 if anything is
 set -eu
 
-packages="postfix miltertest swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
+packages="postfix miltertest opendkim-tools m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
+sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
+sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
 installed() { # PACKAGE
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+has_sendmail() {
+	[ -x "$sendmail_binary" ] && [ -d "$sendmail_root/usr/share/sendmail/cf" ] &&
+		! ldd "$sendmail_binary" | grep -q 'not found'
 }
 
 command -v dpkg-query >/dev/null || {
@@ -23,17 +34,27 @@ missing=
 for package in $packages; do
 	installed "$package" || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+sendmail=
+has_sendmail || sendmail=" Sendmail in $sendmail_root (as root: $0)"
+[ -n "$missing$sendmail" ] || exit 0
 if [ "${1:-}" = --check ]; then
-	echo "missing:$missing (sudo apt-get install$missing)"
+	[ -z "$missing" ] || echo "missing:$missing (sudo apt-get install$missing)"
+	[ -z "$sendmail" ] || echo "missing:$sendmail"
 	exit 1
 fi
 if [ "$(id -u)" != 0 ]; then
-	echo "deps: missing:$missing; run this as root, or: sudo apt-get install$missing" >&2
+	echo "deps: missing:$missing$sendmail; run this as root" >&2
 	exit 1
 fi
 
 export DEBIAN_FRONTEND=noninteractive
+work=
+policy=
+tidy() {
+	[ -z "$policy" ] || rm -f "$policy"
+	[ -z "$work" ] || rm -rf "$work"
+}
+trap tidy EXIT
 case "$missing " in
 *" postfix "*)
 	# An unconfigured Postfix cannot start, not even at the next boot.
@@ -42,14 +63,51 @@ case "$missing " in
 	;;
 esac
 # Debian starts a service as it installs it, unless this file says no.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-	trap 'rm -f "$policy"' EXIT
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	policy=/usr/sbin/policy-rc.d
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
 fi
-# shellcheck disable=SC2086 # a list
-apt-get install -y --no-install-recommends $missing || {
-	apt-get update
-	apt-get install -y --no-install-recommends $missing
+
+get() { # PACKAGE...
+	[ $# -gt 0 ] || return 0
+	apt-get install -y --no-install-recommends "$@" || {
+		apt-get update
+		apt-get install -y --no-install-recommends "$@"
+	}
 }
+
+download() ( # FOLDER PACKAGE...
+	cd "$1"
+	shift
+	apt-get download -o APT::Sandbox::User=root "$@"
+)
+
+# unpack_sendmail makes the folder anew: nothing in it runs with another's rights.
+unpack_sendmail() {
+	work=$(mktemp -d)
+	download "$work" sendmail-bin sendmail-base sendmail-cf || {
+		apt-get update
+		download "$work" sendmail-bin sendmail-base sendmail-cf
+	}
+	# shellcheck disable=SC2046 # a list
+	get $(dpkg-deb -f "$work"/sendmail-bin_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ |]*\).*/\1/p')
+	mkdir "$work/root"
+	for package in "$work"/*.deb; do
+		dpkg -x "$package" "$work/root"
+	done
+	chmod -R u-s,g-s "$work/root"
+	chmod 755 "$work/root"
+	rm -rf "$sendmail_root"
+	mkdir -p "$(dirname "$sendmail_root")"
+	mv "$work/root" "$sendmail_root"
+	has_sendmail || {
+		echo "deps: $sendmail_binary lacks libraries:" >&2
+		ldd "$sendmail_binary" | grep 'not found' >&2
+		exit 1
+	}
+}
+
+# shellcheck disable=SC2086 # a list
+get $missing
+[ -z "$sendmail" ] || unpack_sendmail

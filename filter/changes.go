@@ -18,7 +18,7 @@ func (m *Message) sendEdits(out *milter.Modifications) ([]string, error) {
 	if m.cut && slices.ContainsFunc(m.edits, edit.needsFields) {
 		return nil, errors.New("filter: edits: the header was too long to be kept")
 	}
-	d := diff{m: m, v: m.model(), out: out}
+	d := diff{m: m, v: m.model(), out: out, sendmail: m.session.isSendmail()}
 	for _, step := range []func() error{d.sender, d.recipients, d.header, d.body, d.quarantine} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("filter: edits: %w", err)
@@ -36,6 +36,8 @@ type diff struct {
 	out  *milter.Modifications
 	done []string
 	more int // not in done
+
+	sendmail bool
 }
 
 // maxDone is how many edits a log line names: a mail may bring any number of
@@ -89,9 +91,10 @@ func (d *diff) recipients() error {
 	return nil
 }
 
-// header sends the header's edits in five steps:
+// header sends the header's edits in these steps:
 //
-//  1. changed values, while every index is as it arrived;
+//  1. changed values, while every index is as it arrived; before them, what
+//     Sendmail would write itself and a script has made;
 //  2. inserted fields from the last to the first, so that none moves the place
 //     of another; positions count the MTA's own Received, which stands first;
 //  3. removed fields from the last to the first. QUIRK: a removal shifts later
@@ -104,7 +107,7 @@ func (d *diff) header() error {
 		return nil
 	}
 	plan := d.plan()
-	for _, step := range []func(*headerPlan) error{d.changed, d.inserted, d.removed, d.above, d.added} {
+	for _, step := range []func(*headerPlan) error{d.completed, d.changed, d.inserted, d.removed, d.above, d.added} {
 		if err := step(plan); err != nil {
 			return err
 		}
@@ -176,7 +179,7 @@ func (d *diff) inserted(p *headerPlan) error {
 	for before := len(p.after) - 1; before >= 0; before-- {
 		group := p.after[before]
 		for i := len(group) - 1; i >= 0; i-- {
-			if err := d.did("insert "+group[i].Name, d.out.InsertHeader(before+1, group[i].Name, group[i].Value)); err != nil {
+			if err := d.did("insert "+group[i].Name, d.out.InsertHeader(d.insertIndex(before), group[i].Name, group[i].Value)); err != nil {
 				return err
 			}
 		}
@@ -216,7 +219,7 @@ func (d *diff) above(p *headerPlan) error {
 
 func (d *diff) added(p *headerPlan) error {
 	for _, e := range p.end {
-		if err := d.did("add "+e.Name, d.out.AddHeader(e.Name, e.Value)); err != nil {
+		if err := d.did("add "+e.Name, d.append(e)); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,10 @@ func eom(body string) string {
 const repeated = "X-A: one\r\nX-B: first\r\nx-a: two\r\nX-C: c\r\nX-A: three\r\nSubject: s\r\n\r\nbody\r\n"
 
 // Changes count per name from 1 and do not see the MTA's own Received.
-func TestTrap14HeaderEdits(t *testing.T) {
-	playAll(t, []scenario{
+func TestTrap14HeaderEdits(t *testing.T) { playAll(t, headerEdits()) }
+
+func headerEdits() []scenario {
+	return []scenario{
 		{
 			name: "add", script: eom(`h.add("X-New", "at the end"); h.add("X-New", "again");`),
 			message: repeated, delivered: strings.Replace(repeated, "s\r\n\r\n", "s\r\nX-New: at the end\r\nX-New: again\r\n\r\n", 1),
@@ -76,7 +78,7 @@ func TestTrap14HeaderEdits(t *testing.T) {
 			name: "encoded", script: eom(`h.add("X-Name", "Grüße");`),
 			delivered: strings.Replace(plainMessage, "\r\n\r\n", "\r\nX-Name: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n", 1),
 		},
-	})
+	}
 }
 
 // firstField checks what the delivered message begins with.
@@ -90,8 +92,10 @@ func firstField(want string) func(*testing.T, *postfixtest.Mail) {
 }
 
 // Deleting shifts the indexes that follow.
-func TestTrap15RemoveAt(t *testing.T) {
-	playAll(t, []scenario{
+func TestTrap15RemoveAt(t *testing.T) { playAll(t, removals()) }
+
+func removals() []scenario {
+	return []scenario{
 		{
 			name: "middle", script: eom(`h.removeAt("x-a", 1);`), message: repeated,
 			delivered: "X-A: one\r\nX-B: first\r\nX-C: c\r\nX-A: three\r\nSubject: s\r\n\r\nbody\r\n",
@@ -109,7 +113,7 @@ func TestTrap15RemoveAt(t *testing.T) {
 			script:    eom(`h.insert(2, "X-A", "new"); h.removeAt("X-A", 2); h.prepend("X-A", "top"); h.removeAt("X-A", 1);`),
 			delivered: "X-A: top\r\nX-B: first\r\nX-A: new\r\nX-C: c\r\nX-A: three\r\nSubject: s\r\n\r\nbody\r\n",
 		},
-	})
+	}
 }
 
 // dkimStyle is a message that a signature would not survive if a byte changed.
@@ -120,10 +124,12 @@ const dkimStyle = "Received: from a.example.net (a.example.net [192.0.2.1])\r\n\
 	"trailing \t \r\n..dots\r\n.\r\n\r\nraw \xe9\xff\r\n\r\n\r\n"
 
 // Untouched headers and bodies come through byte for byte.
-func TestTrap18ByteForByte(t *testing.T) {
+func TestTrap18ByteForByte(t *testing.T) { playAll(t, untouched()) }
+
+func untouched() []scenario {
 	add := strings.Replace(dkimStyle, "\r\n\r\n", "\r\nX-New: n\r\n\r\n", 1)
 	look := "export function header() {}\nexport function eoh() {}\nexport function body() {}\n"
-	playAll(t, []scenario{
+	return []scenario{
 		{name: "looked at", script: look + eom(`m.raw(); [...h];`), message: dkimStyle},
 		{name: "header added", script: look + eom(`h.add("X-New", "n");`), message: dkimStyle, delivered: add},
 		{name: "header added without looking", script: `export function rcpt(session) { session.message.headers.add("X-New", "n"); }`, message: dkimStyle, delivered: add},
@@ -143,14 +149,16 @@ func TestTrap18ByteForByte(t *testing.T) {
 				if (h.length !== 4 || [...h].length !== 4) return reject("length " + h.length);
 			}`,
 		},
-	})
+	}
 }
 
 // Bodies: REPLBODY in chunks of at most 65535 bytes, also none at all.
-func TestTrap19ReplaceBody(t *testing.T) {
+func TestTrap19ReplaceBody(t *testing.T) { playAll(t, newBodies()) }
+
+func newBodies() []scenario {
 	head := "From: Alice <a@example.org>\r\nTo: b@example.org\r\nSubject: test\r\n\r\n"
 	long := strings.Repeat("0123456789012345678901234567890123456789012345678901234567\r\n", 5000)
-	playAll(t, []scenario{
+	return []scenario{
 		{name: "text", script: eom(`m.replaceBody("new\nbody\r\n.dot\n");`), delivered: head + "new\r\nbody\r\n.dot\r\n"},
 		{name: "empty", script: eom(`m.replaceBody("");`), delivered: head},
 		{name: "bytes", script: eom(`m.replaceBody(new Uint8Array([0xe9, 0xff, 0x80, 0x0d, 0x0a]));`), delivered: head + "\xe9\xff\x80\r\n"},
@@ -169,7 +177,7 @@ func TestTrap19ReplaceBody(t *testing.T) {
 			name: "with headers", script: eom(`m.replaceBody("b\n"); h.set("Subject", "new"); h.prepend("X-Top", "t");`),
 			delivered: "X-Top: t\r\n" + strings.Replace(head, "test", "new", 1) + "b\r\n",
 		},
-	})
+	}
 }
 
 // The envelope, with ESMTP parameters only as the MTA knows them.

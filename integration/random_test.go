@@ -123,47 +123,54 @@ func (d dice) edits(length int) []headerEdit {
 // Random edits of headers with repeated names end as the model says, byte for
 // byte, as Postfix delivers them.
 func TestRandomHeaderEdits(t *testing.T) {
-	const mails = 300
-	seed := uint64(20260101)
 	for _, protocol := range []string{"6", "4"} {
 		t.Run("protocol "+protocol, func(t *testing.T) {
-			m := startMTA(t, map[string]string{"milter_protocol": protocol})
-			m.serve(t, one(applyEdits), nil)
-			c := m.Dial(t)
-			c.Cmd("EHLO client.example.org")
-			type expected struct {
-				id, sent, edits, want string
-			}
-			var all []expected
-			d := dice{rand.New(rand.NewPCG(seed, 1))}
-			for range mails {
-				h := d.header()
-				edits := d.edits(len(h))
-				body, err := json.Marshal(edits)
-				if err != nil {
-					t.Fatal(err)
-				}
-				sent := h.String()
-				for _, e := range edits {
-					h = h.apply(e)
-				}
-				reply := c.Send("a@example.org", []string{"b@example.org"}, sent+"\r\n"+string(body)+"\r\n")
-				if reply.Code() != 250 {
-					t.Fatalf("%s\nheader:\n%sedits: %s", reply, sent, body)
-				}
-				all = append(all, expected{reply.QueueID(), sent, string(body), h.String() + "\r\n" + string(body) + "\r\n"})
-			}
-			failures := 0
-			for _, e := range all {
-				mail := m.Sink.Wait(t, e.id)
-				if got := mail.Plain(); got != e.want {
-					t.Errorf("header:\n%sedits: %s\ndelivered:\n%s\nwant:\n%s", e.sent, e.edits, got, e.want)
-					if failures++; failures == 3 {
-						t.Fatal("and more")
-					}
-				}
-			}
-			c.Cmd("QUIT")
+			randomEdits(t, startMTA(t, map[string]string{"milter_protocol": protocol}))
 		})
 	}
+}
+
+// randomMails is how many mails one test of random edits sends.
+const randomMails = 300
+
+// randomEdits sends random mails with random edits and compares what is
+// delivered with the model.
+func randomEdits(t *testing.T, m behind) {
+	t.Helper()
+	m.serve(t, one(applyEdits), nil)
+	c := m.Dial(t)
+	c.Cmd("EHLO client.example.org")
+	type expected struct {
+		id, sent, edits, want string
+	}
+	var all []expected
+	d := dice{rand.New(rand.NewPCG(20260101, 1))}
+	for range randomMails {
+		h := d.header()
+		edits := d.edits(len(h))
+		body, err := json.Marshal(edits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := h.String()
+		for _, e := range edits {
+			h = h.apply(e)
+		}
+		reply := c.Send("a@example.org", []string{"b@example.org"}, sent+"\r\n"+string(body)+"\r\n")
+		if reply.Code() != 250 {
+			t.Fatalf("%s\nheader:\n%sedits: %s", reply, sent, body)
+		}
+		all = append(all, expected{reply.QueueID(), sent, string(body), h.String() + "\r\n" + string(body) + "\r\n"})
+	}
+	failures := 0
+	for _, e := range all {
+		mail := m.delivered().Wait(t, e.id)
+		if got := mail.Plain(); got != e.want {
+			t.Errorf("header:\n%sedits: %s\ndelivered:\n%s\nwant:\n%s", e.sent, e.edits, got, e.want)
+			if failures++; failures == 3 {
+				t.Fatal("and more")
+			}
+		}
+	}
+	c.Cmd("QUIT")
 }

@@ -297,6 +297,32 @@ func (m *mta) serve(t testing.TB, scripts, settings map[string]string) *server {
 	return startServer(t, serverConfig{listen: []string{m.listen}, scripts: scripts, settings: all})
 }
 
+func (m *mta) delivered() *postfixtest.Sink { return m.Sink }
+
+func (m *mta) says(reply postfixtest.Reply, _, want string) bool { return reply.Matches(want) }
+
+func (m *mta) queued(t *testing.T) int {
+	t.Helper()
+	return len(m.Queue(t, ""))
+}
+
+func (m *mta) awaitDiscarded(t *testing.T, id string) {
+	t.Helper()
+	m.WaitLog(t, id+": milter-discard")
+}
+
+// checkHeld cannot see the reason: Postfix shows it nowhere.
+func (m *mta) checkHeld(t *testing.T, id, _ string) {
+	t.Helper()
+	for _, q := range m.Queue(t, "hold") {
+		if q.ID == id {
+			m.Postsuper(t, "-d", id)
+			return
+		}
+	}
+	t.Errorf("%s is not in the hold queue", id)
+}
+
 // verdicts is the first line of most scripts.
 const verdicts = "import { accept, reject, tempfail, discard, skip, note } from \"pmilter\";\n"
 

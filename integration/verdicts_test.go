@@ -7,11 +7,13 @@ import (
 )
 
 // A refusal in each phase, with the code and the text that the client saw.
-func TestReject(t *testing.T) {
+func TestReject(t *testing.T) { playAll(t, rejections()) }
+
+func rejections() []scenario {
 	refusal := func(phase string) string {
 		return "export function " + phase + `() { return reject(554, "5.7.2", "no ` + phase + `"); }`
 	}
-	playAll(t, []scenario{
+	return []scenario{
 		// Postfix answers EHLO itself and gives the milter's word from the next command on.
 		{name: "helo", script: refusal("helo"), dialogue: dialogue("MAIL FROM:<a@example.org> => 554 5.7.2 no helo")},
 		{name: "mail", script: refusal("mail"), dialogue: dialogue("MAIL FROM:<a@example.org> => 554 5.7.2 no mail")},
@@ -47,14 +49,16 @@ func TestReject(t *testing.T) {
 			},
 			dialogue: dialogue("MAIL FROM:<a@example.org> => 550 5.7.1 not client.example.org"),
 		},
-	})
+	}
 }
 
-func TestTempfail(t *testing.T) {
+func TestTempfail(t *testing.T) { playAll(t, tempfails()) }
+
+func tempfails() []scenario {
 	refusal := func(phase string) string {
 		return "export function " + phase + `() { return tempfail("not now"); }`
 	}
-	playAll(t, []scenario{
+	return []scenario{
 		{name: "helo", script: refusal("helo"), dialogue: dialogue("MAIL FROM:<a@example.org> => 451 4.7.1 not now")},
 		{name: "mail", script: refusal("mail"), dialogue: dialogue("MAIL FROM:<a@example.org> => 451 4.7.1 not now")},
 		{name: "rcpt", script: refusal("rcpt"), dialogue: dialogue("RCPT TO:<b@example.org> => 451 4.7.1 not now")},
@@ -64,13 +68,15 @@ func TestTempfail(t *testing.T) {
 			name: "421 ends the connection", script: `export function mail() { return tempfail(421, "4.7.0", "go away"); }`,
 			dialogue: []string{"EHLO client.example.org => 250", "MAIL FROM:<a@example.org> => 421 4.7.0 go away", "NOOP => "},
 		},
-	})
+	}
 }
 
 // Texts that other servers mangle.
-func TestTrap09ReplyText(t *testing.T) {
+func TestTrap09ReplyText(t *testing.T) { playAll(t, replyTexts()) }
+
+func replyTexts() []scenario {
 	mail := func(verdict string) string { return "export function mail() { return " + verdict + "; }" }
-	playAll(t, []scenario{
+	return []scenario{
 		{name: "default", script: mail("reject()"), dialogue: dialogue("MAIL FROM:<a@example.org> => 550")},
 		{
 			name: "percent", script: mail(`reject(550, "5.7.1", "100% %s %% sure")`),
@@ -92,7 +98,7 @@ func TestTrap09ReplyText(t *testing.T) {
 				"NOOP => 250 2.0.0 Ok", "VRFY b@example.org => 252",
 			},
 		},
-	})
+	}
 }
 
 // A verdict in rcpt is about that recipient alone.
@@ -132,8 +138,10 @@ func TestDiscard(t *testing.T) {
 
 // Quarantine is an action beside an accept, its reason has one line. Postfix
 // does not show the reason anywhere; pmilterd's log does.
-func TestTrap21Quarantine(t *testing.T) {
-	playAll(t, []scenario{
+func TestTrap21Quarantine(t *testing.T) { playAll(t, quarantines()) }
+
+func quarantines() []scenario {
+	return []scenario{
 		{
 			name: "hold", script: `export function eom(session) { session.message.quarantine("needs a look"); }`,
 			held: "needs a look",
@@ -146,18 +154,20 @@ func TestTrap21Quarantine(t *testing.T) {
 			name: "a line break is an error", script: `export function eom(session) { session.message.quarantine("a\nb"); }`,
 			dialogue: dialogue("(message) => 451"),
 		},
-	})
+	}
 }
 
 // Several scripts: the first refusal decides, accept ends one script's interest.
-func TestChain(t *testing.T) {
+func TestChain(t *testing.T) { playAll(t, chains()) }
+
+func chains() []scenario {
 	tag := func(text string) string {
 		return "export function eom(session) { session.message.headers.add('X-Tag', '" + text + "'); }\n"
 	}
 	tagged := func(tags string) string {
 		return "From: Alice <a@example.org>\r\nTo: b@example.org\r\nSubject: test\r\n" + tags + "\r\nbody\r\n"
 	}
-	playAll(t, []scenario{
+	return []scenario{
 		{
 			name: "accept in mail", scripts: map[string]string{
 				"10.js": verdicts + "export function mail() { return accept(); }\nexport function rcpt() { return reject(); }\n" + tag("10"),
@@ -196,7 +206,7 @@ func TestChain(t *testing.T) {
 			},
 			delivered: tagged("X-Tag: 20\r\n"),
 		},
-	})
+	}
 }
 
 // Postfix greets and answers EHLO with its own words, and gives ours from the

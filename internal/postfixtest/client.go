@@ -36,16 +36,16 @@ func (r Reply) Code() int {
 // String is the reply's lines, joined with LF.
 func (r Reply) String() string { return strings.Join(r.Lines, "\n") }
 
-// QueueID is the name under which Postfix queued the message, or "".
+// QueueID is the name under which Postfix or Sendmail queued the message, or "".
 func (r Reply) QueueID() string {
 	found := queuedAs.FindStringSubmatch(r.String())
 	if found == nil {
 		return ""
 	}
-	return found[1]
+	return found[1] + found[2]
 }
 
-var queuedAs = regexp.MustCompile(`queued as (\w+)`)
+var queuedAs = regexp.MustCompile(`queued as (\w+)|^250 2\.0\.0 (\w{14,}) Message accepted`)
 
 // Matches tells whether the reply is as wanted: a code of three digits stands
 // for any reply with that code, anything longer for the verbatim lines. "" is

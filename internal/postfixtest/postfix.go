@@ -71,8 +71,8 @@ func Start(t testing.TB, config Config) *Postfix {
 	if err != nil {
 		t.Fatalf("postfixtest: %v", err)
 	}
-	t.Cleanup(func() { removeAll(t, dir) })
-	p := &Postfix{Dir: dir, Sink: startSink(t, config.Sink), programs: progs}
+	t.Cleanup(func() { RemoveAll(t, dir) })
+	p := &Postfix{Dir: dir, Sink: StartSink(t, config.Sink), programs: progs}
 	// A free port can be lost between its choice and its use.
 	for attempt := 1; ; attempt++ {
 		p.Addr = FreeAddr(t, "127.0.0.1")
@@ -213,9 +213,9 @@ func (p *Postfix) Reload(t testing.TB) {
 	}
 }
 
-// removeAll removes an instance's folder. Daemons that are just ending may
+// RemoveAll removes an instance's folder. Daemons that are just ending may
 // still write into it.
-func removeAll(t testing.TB, dir string) {
+func RemoveAll(t testing.TB, dir string) {
 	t.Helper()
 	var err error
 	for range 50 {

@@ -21,7 +21,7 @@ type SinkConfig struct {
 
 // Mail is one delivered message, as it came over LMTP.
 type Mail struct {
-	QueueID    string   // from Postfix's own Received line
+	QueueID    string   // from the MTA's own Received line
 	Sender     string   // the MAIL argument without brackets
 	SenderArgs []string // its ESMTP parameters, as Postfix gave them
 	Recipients []string
@@ -65,8 +65,9 @@ func (m *Mail) Plain() string {
 	return string(m.Data[:loc[0]]) + string(m.Data[loc[1]:])
 }
 
-// ownReceived is the field that this package's Postfix adds on arrival.
-var ownReceived = regexp.MustCompile(`(?m)^Received: (?:from [^\r]*\r\n\t)?by mx\.example\.org \(Postfix(?:[^\r]|\r\n[ \t])*\bid (\w+)(?:[^\r]|\r\n[ \t])*\r\n`)
+// ownReceived is the field that this package's Postfix, or sendmailtest's
+// Sendmail, adds on arrival.
+var ownReceived = regexp.MustCompile(`(?m)^Received: (?:\((?:[^\r]|\r\n[ \t])*?|from [^\r]*\r\n\t)?by mx\.example\.org \((?:Postfix|8\.)(?:[^\r]|\r\n[ \t])*?\bid (\w+)(?:[^\r]|\r\n[ \t])*\r\n`)
 
 // Sink is an LMTP server that keeps what it is given.
 type Sink struct {
@@ -78,8 +79,8 @@ type Sink struct {
 	more   chan struct{} // closed and replaced with each mail
 }
 
-// startSink runs a sink until the test is over.
-func startSink(t testing.TB, config SinkConfig) *Sink {
+// StartSink runs a sink until the test is over.
+func StartSink(t testing.TB, config SinkConfig) *Sink {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
