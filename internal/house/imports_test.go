@@ -27,7 +27,7 @@ func layers() []layer {
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
 		}},
 		{"script", []string{"filter", "internal/event"}},
-		{"filter", []string{"internal/milter"}},
+		{"filter", []string{"internal/milter", "internal/mail"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
 		{"internal/mta", []string{"internal/milter"}},
 		{"internal/queue", []string{"internal/event"}},
@@ -35,6 +35,7 @@ func layers() []layer {
 		{"internal/store", nil},
 		{"internal/config", []string{"internal/milter"}}, // to check addresses
 		{"internal/milter", nil},
+		{"internal/mail", nil},
 		{"internal/prefork", nil},
 		{"internal/event", nil},
 		{"internal/log", nil},
@@ -61,7 +62,7 @@ func owners() []owned {
 		{"github.com/evanw/esbuild", []string{"script"}, false},
 		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta", "bench"}, true},
 		{"github.com/emersion/go-smtp", []string{"internal/playground"}, true},
-		{"github.com/emersion/go-message", []string{"filter"}, true},
+		{"github.com/emersion/go-message", []string{"filter", "internal/mail"}, true},
 		{"github.com/fsnotify/fsnotify", []string{"script", "internal/daemon", "internal/queue"}, false},
 		{"github.com/pelletier/go-toml", []string{"internal/config"}, false},
 		{"github.com/spf13/cobra", []string{"cmd"}, false},
@@ -78,6 +79,7 @@ func ignorance() map[string][]string {
 		"script":           {"net", "net/http", "os/exec", "os/signal"},
 		"internal/milter":  {"os/exec", "net/http"},
 		"internal/config":  {"net", "os/exec"},
+		"internal/mail":    {"os", "os/", "io/fs", "net", "net/", "syscall"},
 		"internal/prefork": {"github.com/", "go.uber.org/", "golang.org/"},
 	}
 }
