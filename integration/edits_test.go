@@ -181,12 +181,14 @@ func newBodies() []scenario {
 }
 
 // The envelope, with ESMTP parameters only as the MTA knows them.
-func TestTrap22Envelope(t *testing.T) {
+func TestTrap22Envelope(t *testing.T) { playAll(t, envelopes()) }
+
+func envelopes() []scenario {
 	null, other := "", "bounce@example.net"
 	has := func(args []string, want string) bool {
 		return strings.Contains(" "+strings.Join(args, " ")+" ", " "+want+" ")
 	}
-	playAll(t, []scenario{
+	return []scenario{
 		{name: "sender", script: eom(`m.setSender("bounce@example.net");`), sender: &other},
 		{name: "null sender", script: eom(`m.setSender("");`), sender: &null},
 		{
@@ -243,5 +245,5 @@ func TestTrap22Envelope(t *testing.T) {
 			},
 			recipients: []string{`"other one"@example.org`},
 		},
-	})
+	}
 }

@@ -15,24 +15,26 @@ const stamp = `export function eom(session) { session.message.headers.add("X-Sta
 func stamped(m *postfixtest.Mail) bool { return strings.Contains(m.Header(), "\r\nX-Stamp: 1\r\n") }
 
 // Stopping: open connections are served until the MTA closes them.
-func TestTrap26DrainServesOpenConnections(t *testing.T) {
-	m := startMTA(t, nil)
+func TestTrap26DrainServesOpenConnections(t *testing.T) { drainOpen(t, startMTA(t, nil)) }
+
+func drainOpen(t *testing.T, m behind) {
+	t.Helper()
 	s := m.serve(t, one(stamp), map[string]string{"milter.drain_timeout": `"25s"`})
 	between, fresh := m.Dial(t), m.Dial(t)
 	between.Cmd("EHLO client.example.org")
 	fresh.Cmd("EHLO client.example.org")
-	m.Sink.Wait(t, between.Send("a@example.org", []string{"b@example.org"}, plainMessage).QueueID())
+	m.delivered().Wait(t, between.Send("a@example.org", []string{"b@example.org"}, plainMessage).QueueID())
 
 	begin := time.Now()
 	s.signal(syscall.SIGTERM)
-	awaitNoListener(t, m.listen)
+	awaitNoListener(t, m.socket())
 	for range 3 {
 		for _, c := range []*postfixtest.Client{between, fresh} {
 			reply := c.Send("a@example.org", []string{"b@example.org"}, plainMessage)
 			if reply.Code() != 250 {
 				t.Fatalf("while draining: %s", reply)
 			}
-			if !stamped(m.Sink.Wait(t, reply.QueueID())) {
+			if !stamped(m.delivered().Wait(t, reply.QueueID())) {
 				t.Error("passed by the scripts while draining")
 			}
 		}
@@ -73,8 +75,10 @@ func awaitNoListener(t *testing.T, addr string) {
 
 // Only when the time is over are those between messages closed; a message
 // under way gets its verdict.
-func TestTrap26DrainTimeout(t *testing.T) {
-	m := startMTA(t, nil)
+func TestTrap26DrainTimeout(t *testing.T) { drainTimeout(t, startMTA(t, nil)) }
+
+func drainTimeout(t *testing.T, m behind) {
+	t.Helper()
 	s := m.serve(t, one(`export async function eom(session) {
 		if (session.message.headers.get("Subject") === "slow") await new Promise((done) => setTimeout(done, 3000));
 		session.message.headers.add("X-Stamp", "1");
@@ -93,7 +97,7 @@ func TestTrap26DrainTimeout(t *testing.T) {
 	reply := <-answer
 	if reply.Code() != 250 {
 		t.Errorf("the message under way: %s", reply)
-	} else if !stamped(m.Sink.Wait(t, reply.QueueID())) {
+	} else if !stamped(m.delivered().Wait(t, reply.QueueID())) {
 		t.Error("the message under way went without its edits")
 	}
 	s.awaitExit(0)
@@ -127,8 +131,10 @@ func TestTrap26DrainUnderLoad(t *testing.T) {
 
 // kill -9: the MTA answers 451 as milter_default_action says, the next
 // pmilterd replaces the stale socket, and the mail passes.
-func TestTrap25KillAndStaleSocket(t *testing.T) {
-	m := startMTA(t, nil)
+func TestTrap25KillAndStaleSocket(t *testing.T) { killAndStart(t, startMTA(t, nil)) }
+
+func killAndStart(t *testing.T, m behind) {
+	t.Helper()
 	s := m.serve(t, one(stamp), nil)
 	c := m.Dial(t)
 	c.Cmd("EHLO client.example.org")
@@ -146,7 +152,7 @@ func TestTrap25KillAndStaleSocket(t *testing.T) {
 	again := m.Dial(t)
 	again.Cmd("EHLO client.example.org")
 	reply := again.Send("a@example.org", []string{"b@example.org"}, plainMessage)
-	if reply.Code() != 250 || !stamped(m.Sink.Wait(t, reply.QueueID())) {
+	if reply.Code() != 250 || !stamped(m.delivered().Wait(t, reply.QueueID())) {
 		t.Errorf("after the restart: %s", reply)
 	}
 }

@@ -88,7 +88,7 @@ type dice struct{ *rand.Rand }
 func (d dice) pick(from ...string) string { return from[d.IntN(len(from))] }
 
 func (d dice) name() string {
-	return d.pick("X-A", "x-a", "X-a", "X-B", "X-C", "Received", "Subject", "DKIM-Signature")
+	return d.pick("X-A", "x-a", "X-a", "X-B", "X-C", "Received", "Subject", "DKIM-Signature", "Date", "Message-ID")
 }
 
 func (d dice) value(i int) string {

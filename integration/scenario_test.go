@@ -20,6 +20,7 @@ type scenario struct {
 	script  string            // one script, after the imports of verdicts; or
 	scripts map[string]string // several
 	message string            // plainMessage if empty
+	postfix bool              // it uses what Sendmail does not have
 
 	// dialogue is the whole of it as "command => reply"; the command
 	// theMessage sends the message. See dialogue() and Reply.Matches.
@@ -64,6 +65,8 @@ type behind interface {
 	// serve runs pmilterd as its milter until the test is over.
 	serve(t testing.TB, scripts, settings map[string]string) *server
 	delivered() *postfixtest.Sink
+	// socket is where it expects its milter, as listen has it.
+	socket() string
 	// checkHeld fails the test unless the message is held for that reason, and
 	// removes it.
 	checkHeld(t *testing.T, id, reason string)

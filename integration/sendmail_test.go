@@ -2,6 +2,7 @@ package integration
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ func (m *sendmailMTA) serve(t testing.TB, scripts, settings map[string]string) *
 	maps.Copy(all, settings)
 	return startServer(t, serverConfig{listen: []string{m.listen}, scripts: scripts, settings: all})
 }
+
+func (m *sendmailMTA) socket() string { return m.listen }
 
 func (m *sendmailMTA) delivered() *postfixtest.Sink { return m.Sink }
 
@@ -98,7 +101,7 @@ func (m *sendmailMTA) awaitEmpty(t *testing.T) {
 func playSendmail(t *testing.T, scenarios []scenario) {
 	t.Helper()
 	m := startSendmail(t, sendmailtest.Config{})
-	playBehind(t, m, scenarios)
+	playBehind(t, m, slices.DeleteFunc(scenarios, func(s scenario) bool { return s.postfix }))
 	m.awaitEmpty(t)
 }
 
@@ -111,6 +114,11 @@ func TestSendmailTrap21Quarantine(t *testing.T)  { playSendmail(t, quarantines()
 func TestSendmailReject(t *testing.T)            { playSendmail(t, rejections()) }
 func TestSendmailTempfail(t *testing.T)          { playSendmail(t, tempfails()) }
 func TestSendmailChain(t *testing.T)             { playSendmail(t, chains()) }
+
+func TestSendmailTrap22Envelope(t *testing.T)       { playSendmail(t, envelopes()) }
+func TestSendmailTrap10RecipientAlone(t *testing.T) { playSendmail(t, recipientVerdicts()) }
+func TestSendmailClients(t *testing.T)              { playSendmail(t, clients()) }
+func TestSendmailDiscard(t *testing.T)              { playSendmail(t, discards()) }
 
 func TestSendmailRandomHeaderEdits(t *testing.T) {
 	for _, mode := range []string{"b", "q"} {

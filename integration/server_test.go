@@ -297,6 +297,8 @@ func (m *mta) serve(t testing.TB, scripts, settings map[string]string) *server {
 	return startServer(t, serverConfig{listen: []string{m.listen}, scripts: scripts, settings: all})
 }
 
+func (m *mta) socket() string { return m.listen }
+
 func (m *mta) delivered() *postfixtest.Sink { return m.Sink }
 
 func (m *mta) says(reply postfixtest.Reply, _, want string) bool { return reply.Matches(want) }

@@ -102,8 +102,10 @@ func replyTexts() []scenario {
 }
 
 // A verdict in rcpt is about that recipient alone.
-func TestTrap10RecipientAlone(t *testing.T) {
-	playAll(t, []scenario{{
+func TestTrap10RecipientAlone(t *testing.T) { playAll(t, recipientVerdicts()) }
+
+func recipientVerdicts() []scenario {
+	return []scenario{{
 		name: "others go on",
 		script: `export function rcpt(session, to) {
 			session.state.count = (session.state.count || 0) + 1;
@@ -123,17 +125,19 @@ func TestTrap10RecipientAlone(t *testing.T) {
 		},
 		delivered:  "From: Alice <a@example.org>\r\nTo: b@example.org\r\nSubject: test\r\nX-Seen: 4 b@example.org,c@example.net\r\n\r\nbody\r\n",
 		recipients: []string{"b@example.org", "c@example.net"},
-	}})
+	}}
 }
 
-func TestDiscard(t *testing.T) {
+func TestDiscard(t *testing.T) { playAll(t, discards()) }
+
+func discards() []scenario {
 	var all []scenario
 	for _, phase := range []string{"mail", "rcpt", "data", "header", "eoh", "body", "eom"} {
 		all = append(all, scenario{
 			name: phase, script: "export function " + phase + "() { return discard(); }", discarded: true,
 		})
 	}
-	playAll(t, all)
+	return all
 }
 
 // Quarantine is an action beside an accept, its reason has one line. Postfix

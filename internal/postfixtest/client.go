@@ -84,6 +84,13 @@ func Dial(t testing.TB, addr string) *Client {
 	if err != nil {
 		t.Fatalf("smtp: %v", err)
 	}
+	return NewClient(t, conn)
+}
+
+// NewClient reads the greeting of a server on a connection, which it closes with
+// the test at the latest.
+func NewClient(t testing.TB, conn net.Conn) *Client {
+	t.Helper()
 	c := &Client{t: t, conn: conn, r: bufio.NewReader(conn)}
 	t.Cleanup(c.Close)
 	c.Greeting = c.Read()

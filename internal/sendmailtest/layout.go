@@ -42,7 +42,6 @@ define(` + "`confCONNECTION_RATE_THROTTLE', `0'" + `)dnl
 define(` + "`confREFUSE_LA', `1000'" + `)dnl
 define(` + "`confQUEUE_LA', `1000'" + `)dnl
 define(` + "`confDELAY_LA', `0'" + `)dnl
-define(` + "`confMAX_HEADERS_LENGTH', `-1'" + `)dnl
 define(` + "`confDELIVERY_MODE', `%[3]s'" + `)dnl
 FEATURE(` + "`nocanonify'" + `)dnl
 FEATURE(` + "`accept_unresolvable_domains'" + `)dnl

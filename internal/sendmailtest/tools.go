@@ -2,11 +2,15 @@ package sendmailtest
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"pmilter/internal/postfixtest"
 )
 
 // Log is what the instance and its clients and servers said to each other, as
@@ -33,6 +37,33 @@ func (s *Sendmail) Command(args ...string) *exec.Cmd {
 	cmd.Dir = s.Dir
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root"}
 	return cmd
+}
+
+// DialStdin runs sendmail -bs, which speaks SMTP on its standard input, here a
+// unix socket, until the test is over.
+func (s *Sendmail) DialStdin(t testing.TB) *postfixtest.Client {
+	t.Helper()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatalf("sendmailtest: %v", err)
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+	defer ours.Close() // conn has a copy
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		t.Fatalf("sendmailtest: %v", err)
+	}
+	cmd := s.Command("-bs")
+	cmd.Stdin, cmd.Stdout = theirs, theirs
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("sendmail -bs: %v", err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		_ = cmd.Wait() // a client that hung up is its error
+	})
+	return postfixtest.NewClient(t, conn)
 }
 
 // Submit runs sendmail with the instance's configuration and the message on its
