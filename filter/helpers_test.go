@@ -202,6 +202,7 @@ type rig struct {
 	srv    *milter.Server
 
 	c        *mta.Client
+	macros   []string // besides the usual ones, with CONNECT
 	edits    []mta.Modification
 	outcomes []*filter.Outcome
 }
@@ -282,7 +283,7 @@ func (r *rig) send(command string) (mta.Reply, error) {
 	args := append(strings.Fields(arg), "")
 	send := map[string]func() (mta.Reply, error){
 		"connect": func() (mta.Reply, error) {
-			_ = r.c.Macros(ctx, wire.CodeConn, "j", "mx.example.net", "{daemon_name}", "smtpd")
+			_ = r.c.Macros(ctx, wire.CodeConn, append([]string{"j", "mx.example.net", "{daemon_name}", "smtpd"}, r.macros...)...)
 			return r.c.Connect(ctx, mta.Peer{Name: "client.example.org", Family: wire.FamilyInet, Port: 2525, Addr: "192.0.2.7"})
 		},
 		"helo": func() (mta.Reply, error) { return r.c.Helo(ctx, arg) },

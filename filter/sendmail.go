@@ -1,9 +1,6 @@
 package filter
 
-import (
-	"math"
-	"strings"
-)
+import "strings"
 
 // How Sendmail edits a header differs from Postfix (Sendmail headers.c and
 // milter.c, 8.17). Its list of fields begins with those of its own
@@ -21,8 +18,9 @@ const (
 	// H lines). A configuration that adds some has what a script inserts between
 	// two fields as many places further up.
 	sendmailOwn = 9
-	// belowAll as the index of an insert is the end of the header, on Postfix too.
-	belowAll = math.MaxInt32
+	// belowAll as the index of an insert is the end of the header, on Postfix too:
+	// more than there can be fields (maxFields, maxEdits).
+	belowAll = 1 << 20
 )
 
 // isSendmail tells whether it is Sendmail who asks, by macros that Postfix does
