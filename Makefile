@@ -19,9 +19,10 @@ TMP   := tmp
 BIN   := $(TMP)/bin
 # The pinned tools are a module of their own: tools/go.mod.
 TOOLS := $(BIN)/.tools
+TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt fuzz bench check tidy clean deps
+.PHONY: help run build test types lint fmt fuzz bench check tidy clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -41,9 +42,19 @@ build: ## ./pmilterd
 # Everything, the tests behind a real private Postfix included. As root, what is
 # missing of Debian's packages is installed first; otherwise make says what is
 # left out. With PMILTER_REQUIRE_MTA=1 a left-out part is a failure.
-test: deps ## all tests, with -race; behind a real Postfix, too
+test: deps types ## all tests, with -race; behind a real Postfix, too
 	$(GO) test $(RACE) -shuffle=on -timeout 12m $(PKG)
 	@.ci/deps.sh --check >/dev/null 2>&1 || echo "make test: passed, but for what was left out: see at the top"
+
+# What an editor would say of the shipped scripts. Needs npm.
+types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode
+	@if ! command -v npm >/dev/null; then \
+		echo "make types: LEFT OUT, npm is missing (Debian: apt-get install npm)"; \
+		[ -z "$$PMILTER_REQUIRE_MTA" ]; exit; \
+	fi; \
+	$(MAKE) --no-print-directory $(TSC) && \
+	$(TSC) --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --allowJs --checkJs \
+		$(wildcard scripts/*.ts scripts/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
 
 deps:
 	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \
@@ -94,3 +105,7 @@ $(TOOLS): tools/go.mod tools/go.sum
 	@echo "building the pinned tools into $(BIN): this takes a few minutes, once"
 	cd tools && $(GO) build -buildvcs=false -o ../$(BIN)/ tool
 	@touch $@
+
+$(TSC): tools/types/package-lock.json
+	@mkdir -p $(TMP)/types && cp tools/types/package.json tools/types/package-lock.json $(TMP)/types
+	cd $(TMP)/types && npm ci --silent --no-fund --no-audit && touch node_modules/.bin/tsc

@@ -17,6 +17,8 @@ packages="postfix miltertest opendkim-tools m4 swaks libmilter-dev gcc libc6-dev
 sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
+command -v npm >/dev/null || packages="$packages npm"
+
 installed() { # PACKAGE
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }

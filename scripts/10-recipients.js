@@ -11,6 +11,10 @@ import vars from "pmilter/vars";
 const limit = vars.max_recipients ?? 100;
 let recipients = 0;
 
+/**
+ * @param {import("pmilter").Session} session
+ * @param {import("pmilter").Address} recipient
+ */
 export function rcpt(session, recipient) {
   recipients += 1;
   if (recipients > limit) {

@@ -5,13 +5,22 @@
 
 import { reject } from "pmilter";
 
+/**
+ * @param {import("pmilter").Session} session
+ * @param {import("pmilter").Address} recipient
+ */
 export function rcpt(session, recipient) {
   if (recipient.local === "refuse") {
     return reject(550, "5.1.1", `${recipient} wants no mail`);
   }
 }
 
-// header is called for each header field, when the message is complete.
+/**
+ * Called for each header field, when the message is complete.
+ * @param {import("pmilter").Session} session
+ * @param {string} name
+ * @param {string} value
+ */
 export function header(session, name, value) {
   if (name.toLowerCase() === "subject" && /please refuse me/i.test(value)) {
     return reject(`refused, as you asked: ${name}: ${value}`);
