@@ -73,7 +73,7 @@ func TestTryOnTheShippedScripts(t *testing.T) {
 	if got := send("you@example.net", "please refuse me"); !strings.HasPrefix(got, "550 5.7.1 refused, as you asked") {
 		t.Error(got)
 	}
-	for _, want := range []string{"20-refuse.js:10:", "20-refuse.js:17:", "header", "X-Filtered-By", "swaks --server 127.0.0.1:"} {
+	for _, want := range []string{"20-refuse.js:14:", "20-refuse.js:26:", "header", "X-Filtered-By", "swaks --server 127.0.0.1:"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not shown:\n%s", want, out)
 		}
