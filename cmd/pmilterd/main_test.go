@@ -39,7 +39,12 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no stories in testdata: %v", err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:  "testdata",
+		Cmds: storyCommands(),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each end of a program takes a second
+			return nil
+		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("PMILTER_UPDATE") == "1",
 	})
