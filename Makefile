@@ -22,10 +22,10 @@ TOOLS := $(BIN)/.tools
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test types lint fmt fuzz bench check tidy clean deps
+.PHONY: help run build test types lint fmt fuzz bench microbench check tidy clean deps
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 
 # ---- to use it
 
@@ -84,9 +84,16 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-# A speed claim cites benchstat over ten runs: make bench > new.txt, then
-# tmp/bin/benchstat old.txt new.txt
-bench: $(TOOLS) ## all benchmarks, COUNT (10) times, with a summary
+# Whole servers side by side, for some minutes: see docs/performance.md and bench/run,
+# which knows LOAD (flags of bench/load) and PEERS. As root, what is missing of Debian's
+# packages is installed first.
+bench: build ## messages a second against null filters in C and Go
+	@[ -e /usr/include/libmilter/mfapi.h ] || [ "$$(id -u)" != 0 ] || .ci/deps.sh
+	@GO="$(GO)" CC="$(CC)" LOAD="$(LOAD)" PEERS="$(PEERS)" bench/run
+
+# A speed claim cites benchstat over ten runs: make microbench > old.txt, then
+# make microbench > new.txt, tmp/bin/benchstat old.txt new.txt
+microbench: $(TOOLS) ## the Go benchmarks, COUNT (10) times, with a summary
 	@mkdir -p $(TMP)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee $(TMP)/bench.txt
 	$(BIN)/benchstat $(TMP)/bench.txt

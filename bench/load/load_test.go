@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -60,12 +61,17 @@ func TestLoad(t *testing.T) {
 			}
 			go func() { _ = server.Serve(l) }() // ends with the listener
 			var out strings.Builder
-			err = run([]string{"-conns", "2", "-messages", "3", "-rounds", "2", "-time", "50ms", "-chunk", "4096", "null=unix:" + path}, &out)
+			err = run([]string{"-conns", "2", "-messages", "3,1", "-rounds", "2", "-time", "50ms", "-chunk", "4096", "null=unix:" + path}, &out)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if mails.Load() == 0 || !strings.Contains(out.String(), "null") {
+			if mails.Load() == 0 {
 				t.Errorf("no mail was sent:\n%s", out.String())
+			}
+			for _, line := range []string{`(?m)^ +3  null +[1-9].* 1\.00$`, `(?m)^ +1  null +[1-9].* 1\.00$`} {
+				if !regexp.MustCompile(line).MatchString(out.String()) {
+					t.Errorf("no line %s in\n%s", line, out.String())
+				}
 			}
 			if headers.Load() != mails.Load()*c.headers || bodies.Load() != mails.Load()*c.bodies {
 				t.Errorf("%d mails with %d headers and %d body chunks", mails.Load(), headers.Load(), bodies.Load())
@@ -102,6 +108,23 @@ func TestNoReply(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What it cannot measure it refuses, before it connects to anything.
+func TestWrongUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{},
+		{"null"},
+		{"null=/tmp/x"},
+		{"-messages", "0", "null=unix:/nowhere"},
+		{"-rounds", "0", "null=unix:/nowhere"},
+		{"-messages", "20,", "null=unix:/nowhere"},
+	} {
+		var out strings.Builder
+		if err := run(args, &out); err == nil || !strings.HasPrefix(err.Error(), "load: ") {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }
