@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that the tests use: a real Postfix, miltertest,
-# libmilter for the null filter of the benchmark, a C compiler, opendkim's tools
-# and the small clients. It needs root and changes nothing when all is there. A
-# Postfix that it installs is not configured and never started; one that was
+# libmilter for the null filter of the benchmark, a C compiler, opendkim and the
+# small clients. It needs root and changes nothing when all is there. A Postfix or
+# an opendkim that it installs is not configured and never started; one that was
 # there before is left alone.
 #
 # A real Sendmail, too: as its package cannot be installed beside Postfix, it is
@@ -13,7 +13,7 @@
 #   .ci/deps.sh --check  prints what is missing; exit status 1 if anything is
 set -eu
 
-packages="postfix miltertest opendkim-tools m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
+packages="postfix miltertest opendkim m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
 sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
@@ -112,4 +112,10 @@ unpack_sendmail() {
 
 # shellcheck disable=SC2086 # a list
 get $missing
+case "$missing " in
+*" opendkim "*)
+	# Nor at the next boot.
+	if command -v systemctl >/dev/null; then systemctl disable opendkim >/dev/null 2>&1 || true; fi
+	;;
+esac
 [ -z "$sendmail" ] || unpack_sendmail
