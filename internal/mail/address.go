@@ -88,6 +88,9 @@ func readAddresses(value, charset string) ([]Mailbox, defect) {
 	}
 	r.finish()
 	r.flushFamily()
+	if blank(value) {
+		r.wrong |= badAddress
+	}
 	return r.list, r.wrong
 }
 

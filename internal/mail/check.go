@@ -66,11 +66,8 @@ func (m *Message) checkHeader() (wrong defect) {
 		wrong |= missingHeader
 	}
 	for _, name := range []string{"From", "To", "Cc"} {
-		list, bad := m.readAll(name)
+		_, bad := m.readAll(name)
 		wrong |= bad
-		if name == "From" && len(list) == 0 && count["from"] > 0 {
-			wrong |= badAddress
-		}
 	}
 	if value, ok := m.first("Date"); ok {
 		if _, _, clean := readDate(value); !clean {

@@ -62,10 +62,10 @@ type dateReader struct {
 
 func (d *dateReader) token(s string) {
 	switch {
-	case strings.IndexByte(s, ':') > 0:
-		d.clock(s)
 	case (s[0] == '+' || s[0] == '-') && len(s) > 1 && d.hour >= 0:
 		d.offset(s)
+	case strings.IndexByte(s, ':') > 0:
+		d.clock(s)
 	case monthOf(s) > 0:
 		if d.month < 0 {
 			d.month = monthOf(s)

@@ -81,9 +81,12 @@ func base64Value(c byte) byte {
 func decodeBase64(data []byte, sink func([]byte)) (wrong defect) {
 	const room = 4096
 	var digits, plain [room]byte
-	n := 0
+	n, checked := 0, 0
 	flush := func() {
 		whole := n &^ 3
+		if whole == 0 {
+			return
+		}
 		if k, err := base64.StdEncoding.Decode(plain[:], digits[:whole]); err == nil {
 			sink(plain[:k])
 		}
@@ -106,9 +109,14 @@ func decodeBase64(data []byte, sink func([]byte)) (wrong defect) {
 			for i+1 < len(data) && data[i+1] == '=' {
 				i++
 			}
-			if !isBase64Line(data[i+1:]) {
+			if i+1 < checked {
+				continue
+			}
+			length, ok := base64Line(data[i+1:])
+			if !ok {
 				return wrong | badBase64
 			}
+			checked = i + 1 + length
 		case c != '\r' && c != '\n' && !isSpace(c):
 			wrong |= badBase64
 		}
@@ -136,18 +144,20 @@ func finishBase64(digits []byte, sink func([]byte)) defect {
 	return 0
 }
 
-// isBase64Line tells whether the first line of data that is not empty has digits
-// of base64 only, as far as such a line is long, or there is none.
-func isBase64Line(data []byte) bool {
-	data = bytes.TrimLeft(data, "\r\n \t")
-	data = data[:min(len(data), 76)]
-	end, _ := lineEnd(data, 0)
-	for _, c := range bytes.TrimRight(data[:end], " \t") {
+// base64Line tells whether the first line of data that is not empty has digits
+// of base64 only, as far as such a line is long, or there is none; and how far
+// it looked.
+func base64Line(data []byte) (length int, ok bool) {
+	line := bytes.TrimLeft(data, "\r\n \t")
+	blanks := len(data) - len(line)
+	line = line[:min(len(line), 76)]
+	end, _ := lineEnd(line, 0)
+	for _, c := range bytes.TrimRight(line[:end], " \t") {
 		if c != '=' && base64Value(c) > 63 {
-			return false
+			return 0, false
 		}
 	}
-	return true
+	return blanks + end, true
 }
 
 // decodeQuoted leaves a = that begins nothing as it stands (RFC 2045 §6.7), and
@@ -232,24 +242,28 @@ func decodeUU(data []byte, sink func([]byte)) (wrong defect) {
 			return wrong
 		case len(line) > 0:
 			count := int(line[0]-' ') & 63
-			groups := (count + 2) / 3
-			if len(line)-1 < groups*4 {
-				wrong |= badUuencode // blanks at its end were lost, or it was cut
+			if there := (len(line) - 1) * 3 / 4; there < count {
+				wrong |= badUuencode
+				count = there
 			}
-			buffer = buffer[:0]
-			for g := range groups {
-				var v [4]byte
-				for i := range v {
-					if at := 1 + g*4 + i; at < len(line) {
-						v[i] = (line[at] - ' ') & 63
-					}
-				}
-				buffer = append(buffer, v[0]<<2|v[1]>>4, v[1]<<4|v[2]>>2, v[2]<<6|v[3])
-			}
-			sink(buffer[:count])
+			sink(uuLine(buffer, line[1:], count))
 		}
 	}
 	return wrong | badUuencode
+}
+
+// uuLine decodes count bytes of a line without its length.
+func uuLine(buffer, line []byte, count int) []byte {
+	for at := 0; len(buffer) < count; at += 4 {
+		var v [4]byte
+		for i := range v {
+			if at+i < len(line) {
+				v[i] = (line[at+i] - ' ') & 63
+			}
+		}
+		buffer = append(buffer, v[0]<<2|v[1]>>4, v[1]<<4|v[2]>>2, v[2]<<6|v[3])
+	}
+	return buffer[:count]
 }
 
 // decodeShort is a decoder's result for what is as long as a header's word.

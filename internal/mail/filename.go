@@ -31,8 +31,11 @@ func safeName(name string) string {
 		name = name[i+1:]
 	}
 	name = strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' || unicode.IsControl(r) {
+		switch {
+		case r == '/' || r == '\\':
 			return '_'
+		case unicode.IsControl(r):
+			return ' '
 		}
 		return r
 	}, name)
@@ -44,7 +47,7 @@ func safeName(name string) string {
 
 // isWindowsPath tells of C:\... and \\server\...
 func isWindowsPath(name string) bool {
-	if strings.HasPrefix(name, `\\`) {
+	if name[0] == '\\' {
 		return true
 	}
 	return len(name) > 2 && 'a' <= name[0]|0x20 && name[0]|0x20 <= 'z' && name[1] == ':' && name[2] == '\\'

@@ -20,9 +20,9 @@ func splitValue(value string) (word, params string, ok bool) {
 	}
 	rest := strings.TrimLeft(skipComments(value[end:]), " \t")
 	ok = rest == "" || rest[0] == ';'
-	if word = strings.Trim(word, `"'`); strings.HasSuffix(word, "/") && rest != "" && rest[0] != ';' {
-		more, after, _ := splitValue(rest) // text/ plain
-		return lowerASCII(word) + more, after, false
+	if word = strings.Trim(word, `"'`); !ok && strings.HasSuffix(word, "/") { // text/ plain
+		end = strings.IndexAny(rest+";", "; \t(,")
+		word, rest = word+rest[:end], rest[end:]
 	}
 	return lowerASCII(word), rest, ok
 }

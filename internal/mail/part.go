@@ -64,9 +64,9 @@ func (p *Part) Disposition() string {
 
 // Filename is the name that a mail reader would save the part under: of
 // Content-Disposition, or else the name of Content-Type (RFC 2183 §2.3), decoded
-// in all the ways that mailers encode it. Slashes and control characters are
-// replaced by underscores, and of a path of Windows only its last name is left:
-// it is one name and never a path. "" if there is none.
+// in all the ways that mailers encode it. Slashes are underscores, control
+// characters spaces, and of a path of Windows only its last name is left: it is
+// one name and never a path. "" if there is none.
 func (p *Part) Filename() string {
 	name, _ := p.filename()
 	return name
@@ -215,12 +215,12 @@ func (p *Part) settle() {
 	if p.has&hasType == 0 {
 		return
 	}
-	kind, _, ok := splitValue(p.contentType)
-	kind, known := mediaType(kind)
+	word, _, _ := splitValue(p.contentType)
+	kind, ok := mediaType(word)
 	if kind != "" {
 		p.kind = kind
 	}
-	if !ok || !known {
+	if !ok {
 		p.wrong |= badContentType
 	}
 }
