@@ -163,7 +163,7 @@ func base64Line(data []byte) (length int, ok bool) {
 // decodeQuoted leaves a = that begins nothing as it stands (RFC 2045 §6.7), and
 // drops white space before a line's end, which was added on the way.
 func decodeQuoted(data []byte, sink func([]byte)) (wrong defect) {
-	out := make([]byte, 0, 4096)
+	out, one := make([]byte, 0, 4096), make([]byte, 1)
 	write := func(b []byte) {
 		if len(out)+len(b) > cap(out) {
 			sink(out)
@@ -188,14 +188,13 @@ func decodeQuoted(data []byte, sink func([]byte)) (wrong defect) {
 				break
 			}
 			write(line[:i])
-			var one [1]byte
 			if c, ok := hexByte(line[i+1:]); ok {
 				one[0], line = c, line[i+3:]
 			} else {
 				one[0], line = '=', line[i+1:]
 				wrong |= badQuotedPrintable
 			}
-			write(one[:])
+			write(one)
 		}
 		write(line)
 		if !soft {
@@ -226,44 +225,6 @@ func hexDigit(c byte) byte {
 		return c - 'A' + 10
 	}
 	return 0xff
-}
-
-// decodeUU decodes what stands between begin and end (POSIX uuencode).
-func decodeUU(data []byte, sink func([]byte)) (wrong defect) {
-	begun, buffer := false, make([]byte, 0, 64)
-	for pos := 0; pos < len(data); {
-		end, next := lineEnd(data, pos)
-		line := data[pos:end]
-		pos = next
-		switch {
-		case !begun:
-			begun = bytes.HasPrefix(line, []byte("begin "))
-		case string(bytes.TrimRight(line, " ")) == "end":
-			return wrong
-		case len(line) > 0:
-			count := int(line[0]-' ') & 63
-			if there := (len(line) - 1) * 3 / 4; there < count {
-				wrong |= badUuencode
-				count = there
-			}
-			sink(uuLine(buffer, line[1:], count))
-		}
-	}
-	return wrong | badUuencode
-}
-
-// uuLine decodes count bytes of a line without its length.
-func uuLine(buffer, line []byte, count int) []byte {
-	for at := 0; len(buffer) < count; at += 4 {
-		var v [4]byte
-		for i := range v {
-			if at+i < len(line) {
-				v[i] = (line[at+i] - ' ') & 63
-			}
-		}
-		buffer = append(buffer, v[0]<<2|v[1]>>4, v[1]<<4|v[2]>>2, v[2]<<6|v[3])
-	}
-	return buffer[:count]
 }
 
 // decodeShort is a decoder's result for what is as long as a header's word.
