@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"time"
 
 	wire "github.com/emersion/go-milter"
@@ -72,6 +73,9 @@ func (c *Conn) oversized(out *milter.Modifications) milter.Reply {
 func (c *Conn) unkept(m *Message) milter.Reply {
 	c.log.Error("body cannot be kept", zap.String("qid", c.session.QueueID()), zap.Error(m.failed))
 	v := Verdict{Action: Tempfail, Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage"}
+	if errors.Is(m.failed, errPartsLost) {
+		v = Verdict{Action: Tempfail, Code: 451, Enhanced: "4.3.0", Text: "Message filter error, try again later"}
+	}
 	return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
 }
 

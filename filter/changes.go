@@ -227,10 +227,11 @@ func (d *diff) added(p *headerPlan) error {
 }
 
 func (d *diff) body() error {
-	if d.v.body == nil {
+	body := d.v.edited()
+	if body == nil {
 		return nil
 	}
-	return d.did("body", d.out.ReplaceBody(*d.v.body))
+	return d.did("body", d.out.ReplaceBody(*body))
 }
 
 func (d *diff) quarantine() error {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	wire "github.com/emersion/go-milter"
+
+	"pmilter/internal/mailedit"
 )
 
 // edit is one change that a script asked for. Edits are kept in the order of
@@ -20,7 +22,8 @@ type edit struct {
 	addr   *Address
 	params string
 	body   []byte
-	held   int64 // bytes of this and all edits before it
+	held   int64                        // bytes of this and all edits before it
+	parts  func(*mailedit.Editor) error // see EditParts
 }
 
 type op uint8
@@ -36,6 +39,7 @@ const (
 	opDelRcpt
 	opBody
 	opQuarantine
+	opParts
 )
 
 // String names the edit, for the log.
@@ -55,7 +59,7 @@ func (e edit) String() string {
 		return "+rcpt " + e.addr.Address
 	case opDelRcpt:
 		return "-rcpt " + e.addr.Address
-	case opBody:
+	case opBody, opParts:
 		return "body"
 	default:
 		return "quarantine"
@@ -184,30 +188,41 @@ func (m *Message) Quarantine(reason string) error {
 }
 
 func (m *Message) edit(e edit, need wire.OptAction) error {
-	if m.session.Message != m {
-		return errOver
+	size := len(e.value) + len(e.body)
+	if err := m.mayEdit(size, need); err != nil {
+		return err
 	}
-	if m.session.mta.Actions&need != need {
-		return ErrNotOffered
-	}
-	if len(m.edits) >= maxEdits {
-		return fmt.Errorf("more than %d edits of one message", maxEdits)
-	}
-	e.held = int64(len(e.value) + len(e.body))
-	if n := len(m.edits); n > 0 {
-		e.held += m.edits[n-1].held
-	}
-	if e.held > maxHeld {
-		return fmt.Errorf("the edits of one message hold more than %d bytes", maxHeld)
-	}
+	e.held = m.held() + int64(size)
 	m.edits = append(m.edits, e)
 	if m.view == nil || m.view.entries == nil {
 		m.view = nil
 		return nil
 	}
 	m.view.apply(&e) // cheaper than all edits anew
-	m.view.fields = nil
 	return nil
+}
+
+// mayEdit tells whether an edit that holds so many bytes can be asked for.
+func (m *Message) mayEdit(size int, need wire.OptAction) error {
+	switch {
+	case m.session.Message != m:
+		return errOver
+	case m.session.mta.Actions&need != need:
+		return ErrNotOffered
+	case len(m.edits) >= maxEdits:
+		return fmt.Errorf("more than %d edits of one message", maxEdits)
+	case m.held()+int64(size) > maxHeld:
+		return fmt.Errorf("the edits of one message hold more than %d bytes", maxHeld)
+	}
+	return nil
+}
+
+// held is how many bytes the edits hold.
+func (m *Message) held() int64 {
+	if n := len(m.edits); n > 0 {
+		return m.edits[n-1].held
+	}
+	return 0
 }
 
 func (m *Message) leadingSpace() bool {

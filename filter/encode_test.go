@@ -150,7 +150,7 @@ func TestFieldText(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		" hello": "hello", "hello": "hello", " \t x ": "x ", " a\n\tb": "a\tb", " =?utf-8?q?=C3=A4?= =?utf-8?q?=C3=B6?=": "äö",
-		" =?x-none?q?=C3=A4?=": "=?x-none?q?=C3=A4?=", " =?iso-8859-1?q?=E4?=": "ä", " \xff": "\xff",
+		" =?x-none?q?=C3=A4?=": "ä", // of an unknown charset: what it most likely is " =?iso-8859-1?q?=E4?=": "ä", " \xff": "\xff",
 	} {
 		if got := (filter.Field{Value: value}).Decoded(); got != want {
 			t.Errorf("%q is %q, want %q", value, got, want)

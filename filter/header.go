@@ -1,11 +1,10 @@
 package filter
 
 import (
-	"mime"
 	"slices"
 	"strings"
 
-	"github.com/emersion/go-message/charset"
+	"pmilter/internal/mail"
 )
 
 // Field is one header field.
@@ -66,16 +65,12 @@ func unfold(value string) string {
 	return strings.NewReplacer("\r", "", "\n", "").Replace(value)
 }
 
+// decodeText leaves a value without encoded words as it is, byte for byte.
 func decodeText(value string) string {
 	if !strings.Contains(value, "=?") {
 		return value
 	}
-	decoder := mime.WordDecoder{CharsetReader: charset.Reader}
-	text, err := decoder.DecodeHeader(value)
-	if err != nil {
-		return value
-	}
-	return text
+	return mail.DecodeHeader(value)
 }
 
 // fieldArena keeps the fields of a message as they arrive: one growing buffer

@@ -31,6 +31,9 @@ type Message struct {
 // said is not needed, so that the MTA does not send it.
 var ErrNotAsked = errors.New("not asked for: see options.headers and options.body")
 
+// errPartsLost: a conn that took over has not the body that its edits are about.
+var errPartsLost = errors.New("edits of parts were lost with the handler that got stuck")
+
 var errOver = errors.New("this message is over")
 
 // CurrentSender is the sender with the edits asked for so far.
@@ -64,7 +67,7 @@ func (m *Message) Body() ([]byte, error) {
 	if m.session.Message != m {
 		return nil, errOver
 	}
-	if replaced := m.model().body; replaced != nil {
+	if replaced := m.model().edited(); replaced != nil {
 		return *replaced, nil
 	}
 	if !m.wanted.body {
@@ -154,6 +157,7 @@ func (m *Message) addBody(chunk []byte, limit int64, newBody func() BodyStore) {
 	if m.unkept {
 		return
 	}
+	m.view = nil // what was made of the body so far
 	if m.body == nil {
 		m.body = newBody()
 	}
@@ -192,6 +196,9 @@ func (m *Message) successor(s *Session, edits []edit) *Message {
 		recipients: slices.Clip(m.recipients),
 		bodySize:   m.bodySize, failed: m.failed, unkept: true,
 		edits: slices.Clip(edits),
+	}
+	if slices.ContainsFunc(n.edits, func(e edit) bool { return e.op == opParts }) {
+		n.failed = errPartsLost
 	}
 	n.arena.bytes, n.arena.ends = slices.Clip(m.arena.bytes), slices.Clip(m.arena.ends)
 	return n

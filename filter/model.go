@@ -1,15 +1,27 @@
 package filter
 
-import "slices"
+import (
+	"slices"
+
+	"pmilter/internal/mail"
+	"pmilter/internal/mailedit"
+)
 
 // model is the message as scripts see it: what has arrived with all edits applied.
 type model struct {
+	m          *Message
 	sender     *Address
 	recipients []*Address
 	entries    []entry
-	body       *[]byte // nil: as it arrived
+	body       *[]byte // nil: as it arrived; see edited
 	quarantine string
 	fields     []Field // of entries, without the hidden one; made when asked for
+
+	reading    *mail.Message    // nil when something has changed since
+	tree       *mailedit.Editor // of the parts, once somebody asked for it
+	rendered   *[]byte          // the body as the tree has it; nil when that has changed since
+	generation int              // of tree
+	lead       string           // what stands between the colon and a new value
 }
 
 // entry is one header field of the model.
@@ -34,23 +46,32 @@ func (m *Message) model() *model {
 	if m.view != nil {
 		return m.view
 	}
-	v := &model{sender: m.Sender, recipients: m.recipients}
+	v := &model{m: m, sender: m.Sender, recipients: m.recipients}
 	arrived := m.arena.all()
 	if len(m.edits) == 0 {
 		v.fields = arrived
 		m.view = v
 		return v
 	}
-	v.entries = make([]entry, 0, len(arrived)+1+len(m.edits))
-	v.entries = append(v.entries, entry{arrived: fieldHidden})
-	for i, f := range arrived {
-		v.entries = append(v.entries, entry{Field: f, arrived: i})
-	}
+	v.needEntries()
 	for i := range m.edits {
 		v.apply(&m.edits[i])
 	}
 	m.view = v
 	return v
+}
+
+// needEntries makes the entries of a model that has no edits yet.
+func (v *model) needEntries() {
+	if v.entries != nil {
+		return
+	}
+	arrived := v.m.arena.all()
+	v.entries = make([]entry, 0, len(arrived)+1+len(v.m.edits))
+	v.entries = append(v.entries, entry{arrived: fieldHidden})
+	for i, f := range arrived {
+		v.entries = append(v.entries, entry{Field: f, arrived: i})
+	}
 }
 
 // visible is the fields that scripts see.
@@ -67,6 +88,10 @@ func (v *model) visible() []Field {
 }
 
 func (v *model) apply(e *edit) {
+	v.fields, v.reading = nil, nil
+	if e.op == opBody || e.name != "" && shapes(e.name) {
+		v.uproot()
+	}
 	switch e.op {
 	case opAdd:
 		v.entries = append(v.entries, newEntry(e))
@@ -75,7 +100,7 @@ func (v *model) apply(e *edit) {
 	case opSet:
 		v.set(e)
 	case opRemove:
-		v.entries = slices.DeleteFunc(v.entries, func(f entry) bool { return f.visible() && f.Is(e.name) })
+		v.removeAll(e.name)
 	case opRemoveAt:
 		v.removeAt(e.name, e.index)
 	case opSender:
@@ -86,6 +111,11 @@ func (v *model) apply(e *edit) {
 		v.recipients = slices.DeleteFunc(slices.Clone(v.recipients), func(a *Address) bool { return sameAddress(a.Address, e.addr.Address) })
 	case opBody:
 		v.body = &e.body
+	case opParts:
+		v.plant()
+		if e.parts(v.tree) == nil { // it went well when it was asked for
+			v.graft()
+		}
 	case opQuarantine:
 		if v.quarantine == "" {
 			v.quarantine = e.value
@@ -123,6 +153,10 @@ func (v *model) set(e *edit) {
 	v.entries[first].Value = e.value
 	rest := slices.DeleteFunc(v.entries[first+1:], func(f entry) bool { return f.visible() && f.Is(e.name) })
 	v.entries = v.entries[:first+1+len(rest)]
+}
+
+func (v *model) removeAll(name string) {
+	v.entries = slices.DeleteFunc(v.entries, func(f entry) bool { return f.visible() && f.Is(name) })
 }
 
 func (v *model) removeAt(name string, n int) {

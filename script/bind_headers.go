@@ -1,6 +1,8 @@
 package script
 
 import (
+	"strings"
+
 	"github.com/dop251/goja"
 
 	"pmilter/filter"
@@ -11,12 +13,18 @@ func headersValue(w *World, m *filter.Message) goja.Value {
 	if w.objects.of == m && w.objects.headers != nil {
 		return w.objects.headers
 	}
-	o := w.newHost(w.set.classes.headers, m)
-	if err := o.SetPrototype(w.single("headers.prototype", w.headersPrototype).(*goja.Object)); err != nil {
-		panic(err)
-	}
+	o := w.headersOf(w.set.classes.headers, m)
 	if w.objects.of == m {
 		w.objects.headers = o
+	}
+	return o
+}
+
+// headersOf is the header of a message or of a part.
+func (w *World) headersOf(c *class, self any) *goja.Object {
+	o := w.newHost(c, self)
+	if err := o.SetPrototype(w.single("headers.prototype", w.headersPrototype).(*goja.Object)); err != nil {
+		panic(err)
 	}
 	return o
 }
@@ -26,6 +34,9 @@ func (w *World) headersPrototype() goja.Value {
 	proto := w.rt.NewObject()
 	_ = proto.SetSymbol(goja.SymIterator, w.function("[Symbol.iterator]", func(call goja.FunctionCall) goja.Value {
 		h, ok := hostOf(call.This, w.set.classes.headers)
+		if !ok {
+			h, ok = hostOf(call.This, w.set.classes.partHeaders)
+		}
 		if !ok {
 			panic(w.rt.NewTypeError("headers are iterated on something else"))
 		}
@@ -47,6 +58,14 @@ func (w *World) headersPrototype() goja.Value {
 
 // fields is the header as it stands; it throws when the scripts did not ask for it.
 func (w *World) fields(self any) []filter.Field {
+	if _, part := self.(partRef); part {
+		own := w.node(self).Part().Headers()
+		fields := make([]filter.Field, len(own))
+		for i, f := range own {
+			fields[i] = filter.Field{Name: f.Name, Value: strings.ReplaceAll(f.Value, "\r\n", "\n")}
+		}
+		return fields
+	}
 	fields, err := self.(*filter.Message).Fields()
 	w.throw(err)
 	return fields

@@ -2,6 +2,7 @@ package script
 
 import (
 	"errors"
+	"maps"
 
 	"github.com/dop251/goja"
 
@@ -29,9 +30,12 @@ func messageClass() *class {
 			return goja.Undefined()
 		}
 	}
-	return &class{
+	c := &class{
 		name: "message",
-		keys: []string{"sender", "recipients", "headers", "size", "body", "state"},
+		keys: []string{
+			"sender", "recipients", "headers", "size", "subject", "from", "to", "cc", "date", "messageId",
+			"text", "html", "parts", "attachments", "defects", "body", "state",
+		},
 		get: map[string]func(*World, any) goja.Value{
 			"sender":     get(func(w *World, m *filter.Message) goja.Value { return w.addressValue(m.CurrentSender()) }),
 			"recipients": get(recipientsValue),
@@ -57,8 +61,11 @@ func messageClass() *class {
 			"quarantine": do(func(w *World, m *filter.Message, call goja.FunctionCall) error {
 				return m.Quarantine(w.stringArg(call, 0, "the reason"))
 			}),
+			"addPart": addPart, "appendText": appendText, "wrap": wrap,
 		},
 	}
+	maps.Copy(c.get, mailGetters())
+	return c
 }
 
 func recipientsValue(w *World, m *filter.Message) goja.Value {
@@ -84,12 +91,15 @@ func bodyValue(w *World, m *filter.Message) goja.Value {
 	w.mayReadBody()
 	body, err := m.Body()
 	w.throw(err)
+	w.fit(int64(len(body)), "the body")
 	return w.uint8Array(append([]byte{}, body...))
 }
 
 func rawValue(w *World, self any, _ goja.FunctionCall) goja.Value {
 	w.mayReadBody()
-	raw, err := self.(*filter.Message).Raw()
+	m := self.(*filter.Message)
+	w.fit(m.Size(), "the message")
+	raw, err := m.Raw()
 	w.throw(err)
 	return w.uint8Array(raw)
 }

@@ -91,6 +91,13 @@ func (w *World) uint8Array(data []byte) goja.Value {
 	return array
 }
 
+// fit throws for what is larger than a value may be.
+func (w *World) fit(size int64, what string) {
+	if size > w.limits.MaxValue {
+		throwError(w.rt, "RangeError", "%s has %d bytes: a value has at most %d (max_value)", what, size, w.limits.MaxValue)
+	}
+}
+
 // record is a plain frozen object of strings, its keys in order.
 func (w *World) record(values map[string]string) *goja.Object {
 	o := w.rt.NewObject()

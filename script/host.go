@@ -150,12 +150,12 @@ func (w *World) single(name string, make func() goja.Value) goja.Value {
 
 // classes are the tables of all kinds of objects, one copy for a set.
 type classes struct {
-	session, address, message, headers, verdict *class
+	session, address, message, headers, part, partHeaders, verdict *class
 }
 
 func newClasses() *classes {
 	return &classes{
 		session: sessionClass(), address: addressClass(), message: messageClass(),
-		headers: headersClass(), verdict: &class{name: "Verdict"},
+		headers: headersClass(), part: partClass(), partHeaders: partHeadersClass(), verdict: &class{name: "Verdict"},
 	}
 }

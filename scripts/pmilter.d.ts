@@ -1,143 +1,298 @@
-// What scripts can import from pmilterd, for editors and tsc. The server does not read this file.
+// What scripts can import from pmilterd, for editors and tsc: the server does not
+// read this file. A test holds it against the bindings, name by name.
 
 declare module "pmilter" {
-  /** One SMTP session, as far as it has come. What is not known yet is "", null or empty. */
+  /**
+   * One SMTP session, as far as it has come. What is not known yet is "", null or empty.
+   * @example export function helo(session: Session, name: string) { console.log(session.client.ip, name); }
+   */
   export interface Session {
-    /** Names this session in the log. */
+    /** Names this session in the log. @example note("seen", { session: session.id }) */
     readonly id: string;
-    /** The entry of `listen` that took the MTA's connection. */
+    /** The entry of `listen` that took the MTA's connection. @example session.listener === "inet:8890@127.0.0.1" */
     readonly listener: string;
-    /** The SMTP client; name is "" when the MTA could not verify one, ip has no prefix and no brackets. */
-    readonly client: {
-      readonly ip: string | null;
-      readonly port: number;
-      readonly name: string;
-      readonly family: "inet" | "inet6" | "unix" | "unknown";
-    };
-    /** The name of the last HELO or EHLO, "" before it. */
+    /** The SMTP client. @example if (session.client.name === "") return tempfail("no name") */
+    readonly client: Client;
+    /** The name of the last HELO or EHLO, "" before it. @example session.helo === "mail.example.org" */
     readonly helo: string;
-    /** How the session is encrypted, null when it is not. */
-    readonly tls: {
-      readonly version: string;
-      readonly cipher: string;
-      readonly bits: number;
-      readonly subject: string;
-      readonly issuer: string;
-    } | null;
-    /** Who has logged in, null when nobody has. */
-    readonly auth: { readonly user: string; readonly method: string; readonly author: string } | null;
-    /** The MTA's name for the message, "" until it has assigned one. */
+    /** How the session is encrypted, null when it is not. @example if (!session.tls) return reject("TLS, please") */
+    readonly tls: TLS | null;
+    /** Who has logged in, null when nobody has. @example if (session.auth) return accept() */
+    readonly auth: Auth | null;
+    /** The MTA's name for the message, "" until it has assigned one. @example console.log(session.queueId) */
     readonly queueId: string;
-    readonly mta: { readonly hostname: string; readonly daemon: string; readonly version: string };
-    /** The MTA's macros: `session.macros["{client_addr}"]` and `session.macros.client_addr` are the same. */
+    /** The MTA that asks. @example session.mta.version // "Postfix 3.7.11" */
+    readonly mta: MTA;
+    /** The MTA's macros, by either spelling. @example session.macros["{client_addr}"] === session.macros.client_addr */
     readonly macros: Readonly<Record<string, string>>;
-    /** From MAIL to the end of the message, else null. */
+    /** From MAIL to the end of the message, else null. @example session.message?.headers.get("Subject") */
     readonly message: Message | null;
-    /** Notes of this connection, shared by all scripts. */
+    /** Notes of this connection, shared by all scripts. @example session.state.trusted = true */
     readonly state: Record<string, unknown>;
   }
 
-  /** A sender or recipient. `String(address)` is its address. */
+  /** The SMTP client. @example const { ip, name } = session.client */
+  export interface Client {
+    /** Without prefix and brackets, IPv4-mapped as IPv4; null when there is none. @example session.client.ip === "192.0.2.7" */
+    readonly ip: string | null;
+    /** 0 when unknown, and for mail that did not come by SMTP. @example session.client.port === 0 */
+    readonly port: number;
+    /** The verified host name, "" when there is none. @example session.client.name.endsWith(".example.org") */
+    readonly name: string;
+    /** What kind of address it has. @example session.client.family === "inet6" */
+    readonly family: "inet" | "inet6" | "unix" | "unknown";
+  }
+
+  /** The session's encryption. @example session.tls?.version === "TLSv1.3" */
+  export interface TLS {
+    /** The protocol. @example session.tls?.version // "TLSv1.3" */
+    readonly version: string;
+    /** The cipher suite. @example session.tls?.cipher */
+    readonly cipher: string;
+    /** The cipher's bits, 0 when unknown. @example (session.tls?.bits ?? 0) < 128 */
+    readonly bits: number;
+    /** Of the client's certificate, "" for none. @example session.tls?.subject */
+    readonly subject: string;
+    /** Who issued the client's certificate, "" for none. @example session.tls?.issuer */
+    readonly issuer: string;
+  }
+
+  /** Who has logged in. @example session.auth?.user === "alice" */
+  export interface Auth {
+    /** The login name. @example session.auth?.user */
+    readonly user: string;
+    /** The SASL method. @example session.auth?.method // "PLAIN" */
+    readonly method: string;
+    /** The authorised sender, "" for none. @example session.auth?.author */
+    readonly author: string;
+  }
+
+  /** The MTA that asks. @example session.mta.hostname */
+  export interface MTA {
+    /** Its own name (macro j). @example session.mta.hostname // "mx.example.org" */
+    readonly hostname: string;
+    /** Its daemon (macro daemon_name). @example session.mta.daemon */
+    readonly daemon: string;
+    /** Its version (macro v). @example session.mta.version // "Postfix 3.7.11" */
+    readonly version: string;
+  }
+
+  /** A sender or recipient. @example if (recipient.domain === "example.com") return reject() */
   export interface Address {
-    /** As sent, without angle brackets; "" for the null sender. */
+    /** As sent, without angle brackets; "" for the null sender. @example sender.address === "" // a bounce */
     readonly address: string;
-    /** The part before the @, unquoted. */
+    /** The part before the @, unquoted. @example recipient.local === "postmaster" */
     readonly local: string;
-    /** The part after the @, in lower case. */
+    /** The part after the @, in lower case. @example recipient.domain === "example.net" */
     readonly domain: string;
-    /** ESMTP parameters, keys in upper case; a flag's value is "". */
+    /** ESMTP parameters, keys in upper case; a flag's value is "". @example "SMTPUTF8" in sender.params */
     readonly params: Readonly<Record<string, string>>;
+    /** The address. @example `to ${recipient}` */
     toString(): string;
+    /** The address, for JSON.stringify. @example JSON.stringify({ to: recipient }) */
+    toJSON(): string;
   }
 
-  /** A message: what has arrived, with all edits asked for so far. */
+  /** A mailbox of the header. @example session.message?.from[0]?.name */
+  export interface Mailbox {
+    /** As people see it, decoded; "" for none. @example session.message?.from[0]?.name // "Jörg" */
+    readonly name: string;
+    /** Without angle brackets. @example session.message?.from[0]?.address */
+    readonly address: string;
+    /** The part before the @, unquoted. @example session.message?.to[0]?.local */
+    readonly local: string;
+    /** The part after the @, in lower case. @example session.message?.from[0]?.domain === "example.org" */
+    readonly domain: string;
+  }
+
+  /**
+   * A message: what has arrived, with all edits asked for so far. Edits may be asked
+   * for in any phase from `mail` on, and are sent at the end of the message.
+   * @example export function eom({ message }: Session) { message?.headers.add("X-Seen", "yes"); }
+   */
   export interface Message {
+    /** The envelope sender. @example message.sender.domain */
     readonly sender: Address;
-    /** Those accepted so far; in `rcpt` the present one joins when all scripts have passed it. */
+    /** Those accepted so far; in `rcpt` the present one joins when all scripts have passed it. @example message.recipients.length > 50 */
     readonly recipients: readonly Address[];
+    /** The header. @example message.headers.get("Subject") */
     readonly headers: Headers;
-    /** Bytes that have arrived, headers and body. */
+    /** Bytes that have arrived, headers and body. @example message.size > 1e6 */
     readonly size: number;
-    /** The whole message as it stands, CRLF line ends. */
-    raw(): Uint8Array;
-    /** The body as it stands, CRLF line ends. */
+    /** The subject, decoded. @example /lottery/i.test(message.subject) */
+    readonly subject: string;
+    /** The authors. @example message.from[0]?.domain === message.sender.domain */
+    readonly from: Mailbox[];
+    /** The recipients that the header tells. @example message.to.length === 0 */
+    readonly to: Mailbox[];
+    /** The other recipients that the header tells. @example message.cc.map((m) => m.address) */
+    readonly cc: Mailbox[];
+    /** When it was written, null if that cannot be read. @example message.date && message.date.getTime() > Date.now() + 864e5 */
+    readonly date: Date | null;
+    /** With its angle brackets, "" for none. @example message.messageId === "" */
+    readonly messageId: string;
+    /** The first text part, decoded, lines ended by "\n"; "" for none. @example message.text.includes("unsubscribe") */
+    readonly text: string;
+    /** The first HTML part, decoded; "" for none. @example message.html.includes("<script") */
+    readonly html: string;
+    /** The parts of a multipart message, else the message itself as one part. @example message.parts.map((p) => p.type) */
+    readonly parts: Part[];
+    /** What a mail reader lists as attachments. @example message.attachments.some((p) => /\.exe$/i.test(p.filename)) */
+    readonly attachments: Part[];
+    /** What is wrong with the message, by short names. @example message.defects.includes("bad-base64") */
+    readonly defects: string[];
+    /** The body as it stands, CRLF line ends: a copy. @example message.body.length === 0 */
     readonly body: Uint8Array;
-    setSender(address: string | Address, params?: Record<string, string>): void;
-    addRecipient(address: string | Address, params?: Record<string, string>): void;
-    removeRecipient(address: string | Address): void;
-    replaceBody(body: string | Uint8Array): void;
-    /** Puts the message on hold at the MTA, whatever the verdict otherwise. */
-    quarantine(reason: string): void;
-    /** Notes of this message, shared by all scripts. */
+    /** Notes of this message, shared by all scripts. @example message.state.score = 5 */
     readonly state: Record<string, unknown>;
+    /** The whole message as it stands, CRLF line ends: a copy. @example new TextDecoder("latin1").decode(message.raw()) */
+    raw(): Uint8Array;
+    /** Replaces the envelope sender; "" is the null sender. @example message.setSender("bounces@example.org", { RET: "HDRS" }) */
+    setSender(address: string | Address, params?: Record<string, string>): void;
+    /** Adds an envelope recipient. @example message.addRecipient("archive@example.org", { NOTIFY: "NEVER" }) */
+    addRecipient(address: string | Address, params?: Record<string, string>): void;
+    /** Removes an envelope recipient. @example message.removeRecipient(recipient) */
+    removeRecipient(address: string | Address): void;
+    /** Replaces the body as a whole. @example message.replaceBody("removed\r\n") */
+    replaceBody(body: string | Uint8Array): void;
+    /** Puts the message on hold at the MTA, whatever the verdict otherwise. @example message.quarantine("looks odd") */
+    quarantine(reason: string): void;
+    /** Adds a part at the end; a message that is no multipart/mixed becomes one. @example message.addPart("checked\n", { filename: "note.txt" }) */
+    addPart(content: string | Uint8Array, options?: PartOptions): Part;
+    /** Appends to the text that people read, in each alternative; returns how many parts have it. @example message.appendText({ text: "\n-- \nExample Ltd\n" }) */
+    appendText(what: { text?: string; html?: string }): number;
+    /** Makes the message an attachment of a new one with the same header. @example message.wrap({ subject: "[suspect] " + message.subject, text: "See below.\n" }) */
+    wrap(what: { subject?: string; text?: string }): void;
   }
 
-  /** The header, in order. Names match without case; indexes count from 0. Iterating gives [name, decoded value]. */
+  /** What a new part is. @example message.addPart(bytes, { type: "application/pdf", filename: "terms.pdf" }) */
+  export interface PartOptions {
+    /** The media type. @example { type: "text/html" } */
+    type?: string;
+    /** The name that a reader saves it under. @example { filename: "note.txt" } */
+    filename?: string;
+    /** "attachment" or "inline". @example { disposition: "inline" } */
+    disposition?: string;
+  }
+
+  /**
+   * The header, in order. Names match without case; indexes count from 0. Iterating gives [name, decoded value].
+   * @example for (const [name, value] of message.headers) console.log(name, value)
+   */
   export interface Headers extends Iterable<[string, string]> {
-    /** The first of that name, unfolded and decoded (RFC 2047). */
+    /** The first of that name, unfolded and decoded (RFC 2047). @example message.headers.get("Subject") ?? "" */
     get(name: string): string | null;
+    /** All of that name, unfolded and decoded. @example message.headers.getAll("Received").length > 30 */
     getAll(name: string): string[];
-    /** The first of that name as it came, folds as "\n". */
+    /** The first of that name as it came, folds as "\n". @example message.headers.raw("DKIM-Signature") */
     raw(name: string): string | null;
+    /** All of that name as they came. @example message.headers.rawAll("Received") */
     rawAll(name: string): string[];
+    /** Whether there is one of that name. @example message.headers.has("List-Id") */
     has(name: string): boolean;
+    /** How many there are. @example message.headers.length > 200 */
     readonly length: number;
-    /** Adds at the end. */
+    /** Adds at the end. @example message.headers.add("X-Filtered-By", "pmilterd") */
     add(name: string, value: string): void;
-    /** Adds above everything, the MTA's own Received too. */
+    /** Adds above everything, the MTA's own Received too. @example message.headers.prepend("X-Trace", session.id) */
     prepend(name: string, value: string): void;
+    /** Adds before the one at index; 0 is as prepend. @example message.headers.insert(1, "X-Second", "here") */
     insert(index: number, name: string, value: string): void;
-    /** Replaces the first of that name and removes the others; adds it if there is none. */
+    /** Replaces the first of that name and removes the others; adds it if there is none. @example message.headers.set("Subject", "[list] " + message.subject) */
     set(name: string, value: string): void;
-    /** Removes all of that name. */
+    /** Removes all of that name. @example message.headers.remove("X-Spam-Status") */
     remove(name: string): void;
-    /** Removes the n-th of that name. */
+    /** Removes the n-th of that name. @example message.headers.removeAt("Received", 0) */
     removeAt(name: string, n: number): void;
   }
 
-  /** What a handler returns besides nothing. Made by the functions below only. */
+  /** The header of a part, which can be read. @example part.headers.get("Content-ID") */
+  export interface PartHeaders extends Iterable<[string, string]> {
+    /** The first of that name, unfolded and decoded. @example part.headers.get("Content-Type") */
+    get(name: string): string | null;
+    /** All of that name. @example part.headers.getAll("Received") */
+    getAll(name: string): string[];
+    /** The first of that name as it came. @example part.headers.raw("Content-Disposition") */
+    raw(name: string): string | null;
+    /** All of that name as they came. @example part.headers.rawAll("Received") */
+    rawAll(name: string): string[];
+    /** Whether there is one of that name. @example part.headers.has("Content-ID") */
+    has(name: string): boolean;
+    /** How many there are. @example part.headers.length */
+    readonly length: number;
+  }
+
+  /** A part of a message. @example for (const part of message.attachments) if (/\.exe$/i.test(part.filename)) part.remove() */
+  export interface Part {
+    /** The media type in lower case. @example part.type === "application/pdf" */
+    readonly type: string;
+    /** The parameters of the media type. @example part.params.charset */
+    readonly params: Readonly<Record<string, string>>;
+    /** "attachment", "inline" or "". @example part.disposition === "attachment" */
+    readonly disposition: string;
+    /** The decoded file name, never a path; "" for none. @example part.filename.endsWith(".zip") */
+    readonly filename: string;
+    /** The part's own header. @example part.headers.get("Content-ID") */
+    readonly headers: PartHeaders;
+    /** The decoded content's length in bytes. @example part.size > 10e6 */
+    readonly size: number;
+    /** The decoded content: a copy. @example part.content[0] === 0x4d && part.content[1] === 0x5a */
+    readonly content: Uint8Array;
+    /** The content as text. @example part.text.includes("password") */
+    readonly text: string;
+    /** The parts in it; of a message/rfc822 the message. @example part.parts.length */
+    readonly parts: Part[];
+    /** The content's digest in hexadecimal digits. @example part.hash("sha256") === known */
+    hash(algorithm: "md5" | "sha1" | "sha256" | "sha512"): string;
+    /** Takes the part out of the message. @example part.remove() */
+    remove(): void;
+    /** Puts another content in its place. @example part.replace("removed\n", { type: "text/plain", filename: "removed.txt" }) */
+    replace(content: string | Uint8Array, options?: PartOptions): void;
+  }
+
+  /** What a handler returns besides nothing. Only the functions below make one. @example return reject("no") */
   export interface Verdict {
     readonly [verdict]: true;
   }
   const verdict: unique symbol;
 
-  /** Ends this script's interest: in connect and helo in the connection, later in the message. */
+  /** Ends this script's interest: in connect and helo in the connection, later in the message. @example if (session.auth) return accept() */
   export function accept(): Verdict;
-  /** Refuses for good: 550 5.7.1 unless said otherwise. In rcpt for that recipient alone. */
+  /** Refuses for good: 550 5.7.1 unless said otherwise; in rcpt that recipient alone. @example return reject(550, "5.1.1", "no such user") */
   export function reject(text?: string): Verdict;
   export function reject(code: number, text: string): Verdict;
   export function reject(code: number, enhanced: string, text: string): Verdict;
-  /** Refuses for now: 451 4.7.1 unless said otherwise. */
+  /** Refuses for now: 451 4.7.1 unless said otherwise. @example return tempfail("try again in ten minutes") */
   export function tempfail(text?: string): Verdict;
   export function tempfail(code: number, text: string): Verdict;
   export function tempfail(code: number, enhanced: string, text: string): Verdict;
-  /** Drops the whole message silently, from mail to eom. */
+  /** Drops the whole message silently, from mail to eom. @example return discard() */
   export function discard(): Verdict;
-  /** In body: no more chunks for this script. */
+  /** In body: no more chunks for this script. @example return skip() */
   export function skip(): Verdict;
-  /** Adds to the record of the message in the log. */
+  /** Adds to the record of the message in the log. @example note("score", { score: 7 }) */
   export function note(reason: string, values?: unknown): void;
 
-  /** What a handler may return. */
+  /** What a handler may return. @example export async function eom(session: Session): Promise<Verdict | void> {} */
   export type Answer = Verdict | void | Promise<Verdict | void>;
 
-  /** A script's wishes: `export const options: Options = { body: false }`. */
+  /** A script's wishes. @example export const options: Options = { body: false } */
   export interface Options {
-    /** Whether the headers are needed; by default if there is a header or eom handler. */
+    /** Whether the headers are needed; by default if there is a header or eom handler. @example { headers: true } */
     headers?: boolean;
-    /** Whether the body is needed; by default if there is a body or eom handler. */
+    /** Whether the body is needed; by default if there is a body or eom handler. @example { body: false } */
     body?: boolean;
-    /** header, eoh and body are answered at once, not when the message is complete. */
+    /** header, eoh and body are answered at once, not when the message is complete. @example { early: true } */
     early?: boolean;
-    /** What the script would do is logged and not done. */
+    /** What the script would do is logged and not done. @example { observe: true } */
     observe?: boolean;
-    /** Overrides on_error for this script. */
+    /** Overrides on_error for this script. @example { onError: "accept" } */
     onError?: "tempfail" | "accept" | "reject";
   }
 }
 
 declare module "pmilter/vars" {
-  /** The table [vars] of pmilter.toml, frozen. */
+  /** The table [vars] of pmilter.toml, frozen. @example const limit: number = vars.max_recipients ?? 100 */
   const vars: Readonly<Record<string, any>>;
   export default vars;
 }
