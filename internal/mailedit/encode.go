@@ -108,7 +108,7 @@ func encodeText(text []byte, boundaries []string) (body []byte, transfer string)
 func encodeBytes(data []byte, boundaries []string, last bool) (body []byte, transfer string) {
 	l := measure(data)
 	if l.ascii && l.clean && l.short && !delimits(data, boundaries) && (!last || bytes.HasSuffix(data, []byte("\r\n"))) {
-		return data, "7bit"
+		return bytes.Clone(data), "7bit"
 	}
 	return encodeBase64(data), "base64"
 }
