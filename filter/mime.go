@@ -33,6 +33,9 @@ var ErrStalePart = errors.New("this part is of an earlier body")
 // was not asked for, it has the header alone. It must not be kept over an edit
 // or the end of the message.
 func (m *Message) Read() (*Reading, error) {
+	if m.session.Message != m {
+		return nil, errOver // what it points into may be gone
+	}
 	fields, err := m.Fields()
 	if err != nil {
 		return nil, err

@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"pmilter/internal/config"
 	"pmilter/internal/mail"
 )
 
@@ -116,5 +119,28 @@ export function eom(s) {
 }`)
 	if got := header(s.send(plain()).Message, "X-Error"); len(got) != 1 || !strings.Contains(got[0], "earlier body") {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestMessagesThatAreOverThrow: what a script kept of a message points into
+// memory that is gone with it.
+func TestMessagesThatAreOverThrow(t *testing.T) {
+	for _, code := range []string{`m.subject`, `m.text`, `m.body`, `m.raw()`, `m.attachments`, `part.text`, `part.content`, `part.filename`, `m.from`, `part.headers.get("x")`, `part.remove()`, `m.appendText({ text: "x" })`} {
+		s := one(t, `
+let m, part;
+export function eom(s) { m = s.message; part = m.attachments[0]; m.subject; m.text; }
+export function close() {
+`+code+`; }`, func(c *config.Config) { c.Milter.SpoolThreshold = 10 })
+		tx := plain()
+		tx.Message = []byte(strings.Replace(multipart, "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=", "Subject: \xff\xfe", 1))
+		if got := outcomeOf(s.send(tx)); got != "eom c" {
+			t.Fatal(got)
+		}
+		for i := 0; len(s.entries("script error")) == 0 && i < 100; i++ {
+			time.Sleep(10 * time.Millisecond) // close comes after the reply
+		}
+		if lines := s.entries("script error"); len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]["error"]), "this message is over") {
+			t.Errorf("%s: %v", code, lines)
+		}
 	}
 }
