@@ -3,6 +3,7 @@ package mailedit
 import (
 	"bytes"
 	"encoding/base32"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -43,6 +44,48 @@ func free(b string, contents [][]byte, prefixes bool) bool {
 	return ok
 }
 
+// isOdd tells of a multipart whose delimiters may be taken for others once
+// something changes: its boundary was guessed, or is that of another around it, or
+// that and two dashes.
+func (n *Node) isOdd() bool {
+	if !isMultipart(n.part) {
+		return false
+	}
+	declared := strings.TrimRight(n.part.Params()["boundary"], " \t")
+	if n.boundary != "" && declared != n.boundary {
+		return true
+	}
+	for _, b := range n.parent.enclosing() {
+		if declared == b || declared == b+"--" || b == declared+"--" {
+			return true
+		}
+	}
+	return false
+}
+
+// rebound gives all multiparts new boundaries.
+func (e *Editor) rebound() {
+	base, count := newBoundary(e.random, e.render()), 0
+	var enter func(n *Node)
+	enter = func(n *Node) {
+		if len(n.kids) > 0 && isMultipart(n.part) {
+			n.boundary = fmt.Sprintf("%s_%05d", base, count)
+			count++
+			n.declare()
+			n.rebound = true
+			for a := n; a != nil; a = a.parent {
+				a.dirty = true
+			}
+		}
+		for _, k := range n.kids {
+			if !k.gone {
+				enter(k)
+			}
+		}
+	}
+	enter(e.Root())
+}
+
 // declare makes the header of a multipart say its boundary.
 func (n *Node) declare() {
 	params := append([]param{{"boundary", n.boundary}}, sortedParams(n.part.Params(), "boundary")...)
@@ -52,10 +95,4 @@ func (n *Node) declare() {
 		return
 	}
 	n.head, n.moved = editLines(n.headLines(), edits), true
-}
-
-// declared tells whether the header of a multipart says the boundary that its parts
-// are told by.
-func (n *Node) declared() bool {
-	return n.boundary == "" || strings.TrimRight(n.part.Params()["boundary"], " \t") == n.boundary
 }

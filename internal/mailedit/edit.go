@@ -21,7 +21,7 @@ func (e *Editor) Remove(n *Node) error {
 	}
 	n.gone = true
 	n.parent.live--
-	e.relist(n.parent)
+	n.parent.change()
 	e.edited()
 	return nil
 }
@@ -60,7 +60,7 @@ func (e *Editor) Add(p NewPart) (*Node, error) {
 	}
 	body, edits := made.make(nil, root.enclosing(), false)
 	n := e.insert(root, editLines(nil, edits), body)
-	e.relist(root)
+	root.change()
 	e.declare8bit(body)
 	e.edited()
 	return n, nil
@@ -109,14 +109,6 @@ func (e *Editor) editable(n *Node) error {
 	return nil
 }
 
-// relist notes that the parts directly in n change.
-func (e *Editor) relist(n *Node) {
-	n.change()
-	if isMultipart(n.part) && !n.declared() {
-		n.declare()
-	}
-}
-
 // described is the part with the header that it has now.
 func (n *Node) described() *mail.Part {
 	if !n.moved {
@@ -127,7 +119,7 @@ func (n *Node) described() *mail.Part {
 
 // become gives n another header and content.
 func (n *Node) become(edits []fieldEdit, body []byte) {
-	n.e.edited()
+	defer n.e.edited()
 	if n.parent == nil {
 		if len(edits) > 0 {
 			n.e.setFields(append(edits, n.e.version1()...))
@@ -141,7 +133,8 @@ func (n *Node) become(edits []fieldEdit, body []byte) {
 	}
 	n.take(mail.ParsePart(editLines(n.headLines(), edits), body))
 	n.fresh = true
-	n.e.relist(n.parent)
+	n.crowd(body)
+	n.parent.change()
 }
 
 // version1 is the field that tells that the message is one of MIME (RFC 2045 §4),
@@ -153,10 +146,19 @@ func (e *Editor) version1() []fieldEdit {
 	return []fieldEdit{{name: "MIME-Version", value: "1.0"}}
 }
 
+// crowd notes that a message in n, which cannot be encoded, has lines like the
+// delimiters around it.
+func (n *Node) crowd(body []byte) {
+	if strings.HasPrefix(n.part.Type(), "message/") && delimits(body, n.parent.enclosing()) {
+		n.e.odd = true
+	}
+}
+
 // insert makes a part at the end of parent.
 func (e *Editor) insert(parent *Node, head, body []byte) *Node {
 	n := e.grow(mail.ParsePart(head, body), parent)
-	n.made = true
+	n.made, n.fresh = true, true
+	n.crowd(body)
 	parent.kids = append(parent.kids, n)
 	parent.live++
 	return n
@@ -178,7 +180,7 @@ func (e *Editor) container(boundary string) *Node {
 // enclose makes the message itself the first part of a multipart/mixed.
 func (e *Editor) enclose() *Node {
 	old := e.Root()
-	boundary := newBoundary(e.random, e.render())
+	boundary := newBoundary(e.random, e.Body())
 	head := old.headLines()
 	var edits []fieldEdit
 	for _, f := range e.fields {

@@ -18,6 +18,7 @@ type Editor struct {
 	root    *Node        // nil before it was asked for
 	nodes   []*Node      // by their numbers
 	changed bool
+	odd     bool // its delimiters cannot be trusted, see Node.isOdd
 
 	version int           // grows with each edit
 	body    []byte        // as it stands, nil before it was asked for
@@ -69,12 +70,7 @@ func (e *Editor) Body() []byte {
 		return e.m.Raw()
 	}
 	if e.body == nil {
-		body := e.render()
-		if !e.reads(body) {
-			e.rebound()
-			body = e.render()
-		}
-		e.body = body
+		e.body = e.render()
 	}
 	return e.body
 }
@@ -82,7 +78,6 @@ func (e *Editor) Body() []byte {
 // Header is what changes in the message's own header, in the order in which it
 // was first touched; nil for nothing.
 func (e *Editor) Header() (list []HeaderChange) {
-	e.Body() // may need another boundary
 	for _, name := range e.set {
 		was, is := named(e.m.Fields(), name), named(e.fields, name)
 		switch {
@@ -145,8 +140,12 @@ func (e *Editor) view() *mail.Message {
 	return e.shown
 }
 
-// edited is called with each edit.
+// edited is called after each edit.
 func (e *Editor) edited() {
+	if e.odd {
+		e.rebound()
+		e.odd = false
+	}
 	e.changed = true
 	e.version++
 	e.body, e.shown = nil, nil

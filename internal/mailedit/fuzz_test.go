@@ -21,6 +21,8 @@ func FuzzEdits(f *testing.F) {
 		"--q\r\nContent-Type: text/plain\r\n\r\nguessed\r\n--q--",
 		"--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKaGk=\n--b--",
 		"--b\r\nContent-Type: text/plain; format=flowed\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nab =\r\n--b--",
+		"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n--c\r\n--b\r\n\r\nx\r\n--b--\r\n",
+		"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n--b--\r\n--b\r\n\r\nx\r\n",
 	} {
 		f.Add("multipart/mixed; boundary=b", body, []byte{0, 1, 1, 2, 2, 3, 3, 1, 4, 0})
 		f.Add("multipart/alternative; boundary=b", body, []byte{3, 0, 2, 2, 5, 1, 1, 0, 1, 3})

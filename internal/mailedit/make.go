@@ -1,6 +1,7 @@
 package mailedit
 
 import (
+	"slices"
 	"strings"
 
 	"pmilter/internal/mail"
@@ -104,7 +105,7 @@ func (p *plan) contentType(old *mail.Part, kind string, kept bool) fieldEdit {
 		filename = old.Filename()
 	}
 	switch {
-	case kept && !p.Text && p.Filename == "" && old.Params() != nil:
+	case kept && !p.Text && p.Filename == "" && hasType(old):
 		return fieldEdit{}
 	case p.Text && strings.HasPrefix(kind, "text/"):
 		params = append(params, param{"charset", "utf-8"})
@@ -121,6 +122,10 @@ func (p *plan) contentType(old *mail.Part, kind string, kept bool) fieldEdit {
 		params = append(params, param{"name", filename})
 	}
 	return fieldEdit{name: "Content-Type", value: formatField("Content-Type", kind, params)}
+}
+
+func hasType(p *mail.Part) bool {
+	return slices.ContainsFunc(p.Headers(), func(f mail.Field) bool { return sameName(f.Name, "Content-Type") })
 }
 
 // disposition is the change of Content-Disposition, with no name if it can stay.

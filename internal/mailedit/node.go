@@ -29,10 +29,10 @@ type Node struct {
 	made bool
 	head []byte // the header's lines in place of those of doc, if moved
 	// What became of it.
-	moved, fresh, dirty, gone bool // another header; another content; something in it changed
-	relisted                  bool // a part directly in it changed
-	rebound                   bool // all its delimiters are to be written anew
-	boundary                  string
+	moved, fresh, dirty, gone bool   // another header; another content; something in it changed
+	relisted                  bool   // a part directly in it changed
+	rebound                   bool   // all its delimiters are to be written anew
+	boundary, found           string // that of a multipart, and the one in doc
 
 	viewPart, shownPart *mail.Part
 	viewAt, shownAt     int // the version that they are of
@@ -121,30 +121,45 @@ func (n *Node) take(p *mail.Part) {
 	if p.Sealed() {
 		return
 	}
+	if parts := p.Parts(); len(parts) > 0 && isMultipart(p) {
+		n.found = n.delimiterOf(parts[0])
+		n.boundary = n.found
+	}
+	n.e.odd = n.e.odd || n.isOdd()
 	for _, child := range p.Parts() {
 		k := n.e.grow(child, n)
 		k.clip(n.at.End)
-		k.slot = [2]int{k.at.Start, k.at.End}
-		if bytes.HasSuffix(n.doc[n.at.Body:max(k.at.Start, n.at.Body)], []byte("\ufeff")) {
-			k.slot[0] -= len("\ufeff") // is skipped before a header
-		}
+		k.slot = [2]int{k.at.Start - len(bom(n.doc[n.at.Body:k.at.Start])), k.at.End}
 		n.kids = append(n.kids, k)
 	}
 	n.live = len(n.kids)
-	if n.live > 0 && isMultipart(p) {
-		line, _ := n.delimiter(n.kids[0], n.at.Body)
-		n.boundary = strings.TrimRight(strings.TrimPrefix(string(line), "--"), " \t\r\n")
+}
+
+// delimiterOf is the boundary by which the first part in n was found.
+func (n *Node) delimiterOf(first *mail.Part) string {
+	at, _ := first.Span()
+	line, _ := n.delimiter(at.Start-len(bom(n.doc[n.at.Body:at.Start])), n.at.Body)
+	return strings.TrimRight(strings.TrimPrefix(string(line), "--"), " \t\r\n")
+}
+
+// bom is the mark that text ends with, if it does: it is skipped before a header.
+func bom(text []byte) []byte {
+	mark := []byte("\ufeff")
+	if bytes.HasSuffix(text, mark) {
+		return mark
 	}
+	return nil
 }
 
 // clip ends n where its parent ends: a header that is all there is of a part has
 // its last line break, which belongs to the delimiter that follows the parent.
 func (n *Node) clip(end int) {
-	n.at.HeadEnd, n.at.Body, n.at.End = min(n.at.HeadEnd, end), min(n.at.Body, end), min(n.at.End, end)
+	n.at.Start, n.at.HeadEnd = min(n.at.Start, end), min(n.at.HeadEnd, end)
+	n.at.Body, n.at.End = min(n.at.Body, end), min(n.at.End, end)
 	for _, k := range n.kids {
 		if k.at.End > end {
 			k.clip(end)
-			k.slot[1] = end
+			k.slot = [2]int{min(k.slot[0], end), end}
 		}
 	}
 }

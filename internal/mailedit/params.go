@@ -1,6 +1,7 @@
 package mailedit
 
 import (
+	"encoding/base64"
 	"mime"
 	"slices"
 	"strings"
@@ -109,7 +110,7 @@ func encodeWords(text string) string {
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n--
 		}
-		words = append(words, mime.BEncoding.Encode("UTF-8", text[:n]))
+		words = append(words, "=?UTF-8?B?"+base64.StdEncoding.EncodeToString([]byte(text[:n]))+"?=")
 		if n == len(text) {
 			break
 		}

@@ -60,7 +60,7 @@ func (n *Node) writeParts(out *bytes.Buffer) {
 		line, after := n.own(), end
 		if !k.made {
 			var at int
-			line, at = n.delimiter(k, end)
+			line, at = n.delimiter(k.slot[0], end)
 			if i == 0 {
 				out.Write(n.doc[end:at])
 			}
@@ -128,10 +128,9 @@ func (n *Node) ends() bool {
 // own is a delimiter of n.
 func (n *Node) own() []byte { return []byte("--" + n.boundary + "\r\n") }
 
-// delimiter is the line before k, which stands in n, and where it begins; nothing
-// before floor is of it.
-func (n *Node) delimiter(k *Node, floor int) (line []byte, at int) {
-	end := k.slot[0]
+// delimiter is the line that ends at end, and where it begins; nothing before floor
+// is of it.
+func (n *Node) delimiter(end, floor int) (line []byte, at int) {
 	at = end
 	if at > floor && n.doc[at-1] == '\n' {
 		at--
@@ -149,7 +148,7 @@ func (n *Node) delimiter(k *Node, floor int) (line []byte, at int) {
 func (n *Node) breakAfter(i int) int {
 	end := n.kids[i].slot[1]
 	if i+1 < len(n.kids) && !n.kids[i+1].made {
-		_, at := n.delimiter(n.kids[i+1], end)
+		_, at := n.delimiter(n.kids[i+1].slot[0], end)
 		return at
 	}
 	rest := n.doc[end:max(end, n.at.End)]
@@ -172,11 +171,11 @@ func (n *Node) unclosed(i int) bool {
 // header, or nothing at all.
 func (n *Node) endsInHeader() bool {
 	for {
-		if n.made || n.fresh || n.moved || n.relisted {
+		if n.fresh || n.relisted {
 			return false
 		}
 		if len(n.kids) == 0 {
-			return n.at.HeadEnd == n.at.End
+			return !n.moved && n.at.HeadEnd == n.at.End
 		}
 		n = n.kids[len(n.kids)-1]
 	}
@@ -190,7 +189,7 @@ func (n *Node) full() bool {
 		}
 		end := n.breakAfter(i)
 		rest := n.doc[end:max(end, n.at.End)]
-		return len(rest) > 0 && !bytes.HasPrefix(rest, []byte("--"+n.boundary+"--"))
+		return len(rest) > 0 && !bytes.HasPrefix(rest, []byte("--"+n.found+"--"))
 	}
 	return false
 }

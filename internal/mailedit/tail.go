@@ -216,7 +216,7 @@ func (t *tail) anew() (body []byte, edits []fieldEdit) {
 	edits = []fieldEdit{{name: "Content-Transfer-Encoding", value: "quoted-printable"}}
 	charset := t.part.Params()["charset"]
 	data, ok := mail.EncodeText(charset, text)
-	if !ok || charset == "" || strings.Contains(text, "\ufffd") {
+	if !ok || strings.Contains(text, "\ufffd") {
 		data = []byte(text)
 		edits = append(edits, t.inUTF8())
 	}
