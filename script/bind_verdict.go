@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/dop251/goja"
@@ -60,14 +61,14 @@ func refusalOf(args []goja.Value, v filter.Verdict) (filter.Verdict, error) {
 	if len(args) >= 2 {
 		code := args[0]
 		if !goja.IsNumber(code) || code.ToInteger()/100 != int64(class) || code.ToFloat() != float64(code.ToInteger()) {
-			return v, fmt.Errorf("code %s is not in %d00 to %d99", code, class, class)
+			return v, fmt.Errorf("code %s is not in %d00 to %d99", shown(code), class, class)
 		}
 		v.Code = int(code.ToInteger())
 	}
 	if len(args) == 3 {
 		v.Enhanced = args[1].String()
 		if !regexp.MustCompile(`^[45]\.\d{1,3}\.\d{1,3}$`).MatchString(v.Enhanced) || int(v.Enhanced[0]-'0') != class {
-			return v, fmt.Errorf("enhanced code %q is not of the form %d.x.y (RFC 3463)", v.Enhanced, class)
+			return v, fmt.Errorf("enhanced code %.50q is not of the form %d.x.y (RFC 3463)", v.Enhanced, class)
 		}
 	}
 	if len(args) == 0 {
@@ -75,7 +76,7 @@ func refusalOf(args []goja.Value, v filter.Verdict) (filter.Verdict, error) {
 	}
 	text := args[len(args)-1]
 	if _, ok := text.(goja.String); !ok {
-		return v, fmt.Errorf("the text is %s, which is no string", text)
+		return v, fmt.Errorf("the text is %s, which is no string", shown(text))
 	}
 	v.Text = strings.TrimSuffix(strings.ReplaceAll(text.String(), "\r\n", "\n"), "\n")
 	if len(v.Text) > maxReply {
@@ -85,6 +86,25 @@ func refusalOf(args []goja.Value, v filter.Verdict) (filter.Verdict, error) {
 		return v, fmt.Errorf("the text has control characters")
 	}
 	return v, nil
+}
+
+// shown is a value for the words of an error, without a call of its toString:
+// fmt would swallow what that throws, an interrupt too.
+func shown(v goja.Value) string {
+	const most = 50
+	switch v := v.(type) {
+	case *goja.Object:
+		return "an object"
+	case *goja.Symbol:
+		return "Symbol(" + strings.ToValidUTF8(v.String()[:min(len(v.String()), most)], "") + ")"
+	case goja.String:
+		if v.Length() > most {
+			v = v.Substring(0, most)
+			return strconv.Quote(v.String()) + "..."
+		}
+		return strconv.Quote(v.String())
+	}
+	return v.String()
 }
 
 // verdictValue is a verdict as scripts hold it: nothing of it can be changed.

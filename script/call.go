@@ -1,7 +1,6 @@
 package script
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -42,21 +41,26 @@ func (w *World) conclude(c *filter.Call, result goja.Value) (filter.Verdict, err
 	}
 	v, ok := w.verdictOf(result)
 	if !ok {
-		err = &answerError{fmt.Sprintf("%s returned %s: a handler returns nothing, a verdict, or a promise of either", c.Phase, w.describe(result))}
+		err = &answerError{message: fmt.Sprintf("%s returned %s: a handler returns nothing, a verdict, or a promise of either", c.Phase, w.describe(result))}
 	}
 	return v, w.ended(c, err)
 }
 
 // answerError is a fault that we found in what a script answered; nothing was thrown.
-type answerError struct{ message string }
+type answerError struct {
+	message string
+	pos     filter.Position // as far as known
+}
 
 func (e *answerError) Error() string { return e.message }
 
 // ended logs what was left over and makes a *filter.ScriptError of err. It is
 // the last thing that a call does.
 func (w *World) ended(c *filter.Call, err error) error {
-	for _, p := range w.rejected {
-		w.logger().Warn("unhandled rejection", zap.String("error", w.describe(p.Result())))
+	if w.spoiled == nil { // else what was stopped rejected them
+		for _, p := range w.rejected {
+			w.warn("unhandled rejection", &rejection{p.Result()})
+		}
 	}
 	w.rejected = w.rejected[:0]
 	if err != nil {
@@ -67,6 +71,25 @@ func (w *World) ended(c *filter.Call, err error) error {
 		return filter.ErrAbandoned
 	}
 	return err
+}
+
+// maxWarnings is how many lines of a connection tell what failed beside its handlers.
+const maxWarnings = 100
+
+// warn logs what went wrong in a script without a verdict that depends on it.
+func (w *World) warn(message string, err error) {
+	if w.warnings++; w.warnings > maxWarnings {
+		return
+	}
+	f := w.fault(w.call, err)
+	fields := []zap.Field{zap.String("error", f.Message)}
+	if f.Pos.File != "" {
+		fields = append(fields, zap.String("at", f.Pos.String()), zap.Int("line", f.Pos.Line))
+	}
+	if w.warnings == maxWarnings {
+		fields = append(fields, zap.Bool("last_of_this_connection", true))
+	}
+	w.logger().Warn(message, fields...)
 }
 
 func promiseOf(v goja.Value) (*goja.Promise, bool) {
@@ -84,7 +107,7 @@ func (w *World) await(p *goja.Promise, deadline time.Time) (goja.Value, error) {
 	var timer *time.Timer
 	for p.State() == goja.PromiseStatePending {
 		if !w.expects() {
-			return nil, &answerError{"waits for a promise that nothing can settle"}
+			return nil, &answerError{message: "waits for a promise that nothing can settle"}
 		}
 		if timer == nil {
 			timer = time.NewTimer(time.Until(deadline))
@@ -126,28 +149,28 @@ func (w *World) runTasks() {
 	}
 }
 
-// fault makes of an error the script fault that it is.
-func (w *World) fault(c *filter.Call, err error) error {
+// fault makes of an error the script fault that it is. Errors are not unwrapped:
+// goja would ask what was thrown for its prototype, and so run a Proxy's trap.
+func (w *World) fault(c *filter.Call, err error) *filter.ScriptError {
 	f := &filter.ScriptError{Script: w.set.nameOf(c.Script), Phase: c.Phase}
-	var thrown *goja.Exception
-	var rejected *rejection
-	var stopped *overrun
-	var recursion *goja.StackOverflowError
-	switch {
-	case errors.As(err, &stopped):
-		f.Message, f.Pos, f.Dropped = stopped.message, stopped.pos, true
-	case errors.As(err, &recursion):
-		f.Message, f.Pos = "too much recursion", position(recursion.Stack())
-	case errors.As(err, &thrown):
-		f.Message = w.describe(thrown.Value())
-		f.Pos, f.Stack = position(thrown.Stack()), authorStack(thrown.Stack())
-	case errors.As(err, &rejected):
-		f.Message = w.describe(rejected.reason)
-		f.Stack = w.stackOf(rejected.reason)
+	switch e := err.(type) { //nolint:errorlint // see above
+	case *overrun:
+		f.Message, f.Pos, f.Dropped = e.message, e.pos, true
+	case *goja.StackOverflowError:
+		f.Message, f.Pos = tooDeep, position(e.Stack())
+	case *goja.Exception:
+		f.Message = w.describe(e.Value())
+		f.Pos, f.Stack = position(e.Stack()), authorStack(e.Stack())
+	case *rejection:
+		f.Message = w.describe(e.reason)
+		f.Stack = w.stackOf(e.reason)
 		f.Pos = positionInStack(f.Stack)
+	case *answerError:
+		f.Message, f.Pos = e.message, e.pos
 	default:
 		f.Message = err.Error()
 	}
+	f.Dropped = f.Dropped || w.spoiled != nil // while it was put into words
 	return f
 }
 
@@ -164,16 +187,14 @@ func authorStack(frames []goja.StackFrame) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// describe is a value as one short line for the log. It may run the script's
-// toString, so it is a stretch of its own.
-func (w *World) describe(v goja.Value) (text string) {
-	text = "a value that cannot be shown"
-	_ = w.stretch(time.Now().Add(time.Second), func() error {
-		if thrown := w.rt.Try(func() { text = v.String() }); thrown != nil {
-			return thrown
-		}
-		return nil
-	})
+// maxShown bounds what is looked at of a text that goes into the log: mail may have written it.
+const maxShown = 8 << 10
+
+// describe is a value as one short line for the log.
+func (w *World) describe(v goja.Value) string {
+	text := "a value that cannot be shown"
+	w.show(func() { text = v.String() })
+	text = strings.ToValidUTF8(text[:min(len(text), maxShown)], "")
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
 	if len(text) > 500 {
 		text = strings.ToValidUTF8(text[:500], "") + "..."
@@ -181,24 +202,28 @@ func (w *World) describe(v goja.Value) (text string) {
 	return text
 }
 
-// stackOf is the stack property of an Error, "" for anything else.
+// stackOf is the stack property of an Error, "" for anything else: the end of
+// it, where the frames are, when it is long.
 func (w *World) stackOf(v goja.Value) (stack string) {
-	o, ok := v.(*goja.Object)
-	if !ok || o.ClassName() != "Error" {
-		return ""
-	}
-	_ = w.stretch(time.Now().Add(time.Second), func() error {
-		thrown := w.rt.Try(func() {
+	w.show(func() {
+		if o, ok := v.(*goja.Object); ok && o.ClassName() == "Error" {
 			if s := o.Get("stack"); s != nil {
 				stack = s.String()
 			}
-		})
-		if thrown != nil {
+		}
+	})
+	return strings.ToValidUTF8(stack[max(len(stack)-maxShown, 0):], "")
+}
+
+// show runs what may call a script's toString or a getter, as a stretch of its
+// own. What that throws is of no interest.
+func (w *World) show(f func()) {
+	_ = w.stretch(time.Now().Add(time.Second), func() error {
+		if thrown := w.rt.Try(f); thrown != nil {
 			return thrown
 		}
 		return nil
 	})
-	return stack
 }
 
 // logger is the world's log with the message's queue id and the script that runs.

@@ -2,6 +2,7 @@ package script
 
 import (
 	"encoding/base64"
+	"reflect"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -38,7 +39,7 @@ func encodeInto(rt *goja.Runtime, c goja.FunctionCall) goja.Value {
 // bufferBytes are the bytes of three arguments: an ArrayBuffer, an offset and a length.
 func bufferBytes(c goja.FunctionCall, at int) []byte {
 	o, ok := c.Argument(at).(*goja.Object)
-	if !ok {
+	if !ok || o.ExportType() != reflect.TypeFor[goja.ArrayBuffer]() { // Export would copy any other object
 		return nil
 	}
 	buffer, ok := o.Export().(goja.ArrayBuffer)

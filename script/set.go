@@ -157,16 +157,15 @@ func readOptions(w *World, sc *filter.Script, options goja.Value, fault func(boo
 		flag, known := flags[key]
 		switch {
 		case known:
-			b, ok := value.Export().(bool)
-			if !ok {
+			if value != w.rt.ToValue(true) && value != w.rt.ToValue(false) {
 				fault(false, "options.%s is not true or false", key)
 				continue
 			}
-			*flag = b
+			*flag = value.ToBoolean()
 		case key == "onError":
-			action, ok := map[string]filter.Action{"tempfail": filter.Tempfail, "accept": filter.Accept, "reject": filter.Reject}[value.String()]
+			action, ok := map[string]filter.Action{`"tempfail"`: filter.Tempfail, `"accept"`: filter.Accept, `"reject"`: filter.Reject}[shown(value)]
 			if !ok {
-				fault(false, `options.onError is %q: "tempfail", "accept" or "reject"`, value.String())
+				fault(false, `options.onError is %s: "tempfail", "accept" or "reject"`, shown(value))
 			}
 			sc.OnError = action
 		default:

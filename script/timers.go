@@ -1,14 +1,12 @@
 package script
 
 import (
-	"errors"
 	"math"
 	"sort"
 	"strconv"
 	"time"
 
 	"github.com/dop251/goja"
-	"go.uber.org/zap"
 )
 
 // maxTimers is how many timers of a world may be pending.
@@ -130,8 +128,8 @@ func listOf(v goja.Value) []goja.Value {
 
 // clear is stopTimer(id). What is no timer is ignored.
 func (t *timers) clear(c goja.FunctionCall) goja.Value {
-	if id, ok := c.Argument(0).Export().(int64); ok {
-		delete(t.list, id)
+	if id := c.Argument(0); goja.IsNumber(id) {
+		delete(t.list, id.ToInteger())
 		t.arm()
 	}
 	return goja.Undefined()
@@ -203,10 +201,9 @@ func (t *timers) run() {
 
 func (t *timers) call(n *timer) {
 	_, err := n.call(goja.Undefined(), n.values...)
-	var interrupted *goja.InterruptedError
-	switch {
-	case err == nil:
-	case errors.As(err, &interrupted):
+	switch err.(type) { //nolint:errorlint // see World.fault
+	case nil:
+	case *goja.InterruptedError:
 		panic(err) // the stretch ends
 	default:
 		t.failed(err)
@@ -214,12 +211,4 @@ func (t *timers) call(n *timer) {
 }
 
 // timerFailed logs what a timer's function ended with.
-func (w *World) timerFailed(err error) {
-	var thrown *goja.Exception
-	if !errors.As(err, &thrown) {
-		w.logger().Warn("timer failed", zap.Error(err))
-		return
-	}
-	w.logger().Warn("timer failed",
-		zap.String("error", w.describe(thrown.Value())), zap.Stringer("at", position(thrown.Stack())))
-}
+func (w *World) timerFailed(err error) { w.warn("timer failed", err) }

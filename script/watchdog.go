@@ -26,14 +26,14 @@ const (
 type watchdog struct {
 	limits Limits
 	start  time.Time
-	now    atomic.Int64 // nanoseconds since start, coarse
 
-	mu     sync.Mutex
-	worlds map[*World]struct{}
+	mu      sync.Mutex
+	worlds  map[*World]struct{}
+	running bool // the goroutine is there: from the first world on
+	retired bool // it ends with the last one
 
-	retired bool // guarded by mu: ends with its last world
-	stop    chan struct{}
-	done    sync.WaitGroup
+	stop chan struct{}
+	done sync.WaitGroup
 }
 
 // watched is a world as the watchdog sees it.
@@ -54,11 +54,7 @@ const (
 )
 
 func newWatchdog(limits Limits) *watchdog {
-	d := &watchdog{limits: limits, start: time.Now(), worlds: make(map[*World]struct{}), stop: make(chan struct{})}
-	d.now.Store(1)
-	d.done.Add(1)
-	go d.run()
-	return d
+	return &watchdog{limits: limits, start: time.Now(), worlds: make(map[*World]struct{}), stop: make(chan struct{})}
 }
 
 // close ends the watchdog's goroutine. Worlds must not be called afterwards.
@@ -67,7 +63,8 @@ func (d *watchdog) close() {
 	d.done.Wait()
 }
 
-// retire ends the watchdog's goroutine as soon as no world is left.
+// retire ends the watchdog's goroutine whenever no world is left. A connection
+// that came before may still make its world afterwards.
 func (d *watchdog) retire() {
 	d.mu.Lock()
 	d.retired = true
@@ -77,6 +74,11 @@ func (d *watchdog) retire() {
 func (d *watchdog) add(w *World) {
 	d.mu.Lock()
 	d.worlds[w] = struct{}{}
+	if !d.running {
+		d.running = true
+		d.done.Add(1)
+		go d.run()
+	}
 	d.mu.Unlock()
 }
 
@@ -98,8 +100,7 @@ func (d *watchdog) run() {
 		case <-ticker.C:
 		}
 		now := int64(time.Since(d.start))
-		d.now.Store(now)
-		longest, end := d.sweep(now)
+		longest, until, end := d.sweep(now)
 		if end {
 			return
 		}
@@ -108,15 +109,15 @@ func (d *watchdog) run() {
 		}
 		metrics.Read(heap)
 		if heap[0].Value.Uint64() > uint64(d.limits.Memory) {
-			longest.interrupt(now, longest.watch.until.Load(), fmt.Sprintf("memory is over its limit of %d bytes, and this handler has run longest", d.limits.Memory))
+			longest.interrupt(now, until, fmt.Sprintf("memory is over its limit of %d bytes, and this handler has run longest", d.limits.Memory))
 		}
 	}
 }
 
-// sweep stops what is over its deadline and returns the call that has run
-// longest of the others, if one has for more than a tick.
+// sweep stops what is over its deadline and returns the stretch that has run
+// longest of the others, if one has for more than a tick: its world and its end.
 // end is true when there is nothing left to watch.
-func (d *watchdog) sweep(now int64) (longest *World, end bool) {
+func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since := now - int64(tick)
@@ -125,17 +126,22 @@ func (d *watchdog) sweep(now int64) (longest *World, end bool) {
 		switch {
 		case until == idle || until == abandoned:
 		case until == interrupted:
-			if now > w.watch.stopped.Load()+int64(grace) && w.watch.until.CompareAndSwap(interrupted, abandoned) {
+			// Nobody answers for a world that is only tried while loading.
+			if now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
 				go w.giveUp()
 			}
 		case now > until:
 			w.interrupt(now, until, "")
 		case w.watch.since.Load() < since:
-			longest, since = w, w.watch.since.Load()
+			longest, longestUntil, since = w, until, w.watch.since.Load()
 		}
 	}
-	return longest, d.retired && len(d.worlds) == 0
+	end = d.retired && len(d.worlds) == 0
+	if end {
+		d.running = false
+	}
+	return longest, longestUntil, end
 }
 
 // interrupt stops a stretch that was to end at until, unless it has ended.
@@ -159,9 +165,6 @@ const errOverrun = "overrun"
 // that cannot be interrupted.
 func (w *World) giveUp() {
 	c := w.call
-	if c.Overrun == nil {
-		return
-	}
 	c.Overrun(&filter.ScriptError{
 		Script: w.set.nameOf(c.Script), Phase: c.Phase, Dropped: true,
 		Message: w.why() + "; it hangs in a built-in function",
@@ -185,27 +188,48 @@ type overrun struct {
 func (e *overrun) Error() string { return e.message }
 
 // stretch runs one piece of JavaScript without an await, under the limits. It
-// returns what f returns, an *overrun when the watchdog stopped it, or
-// filter.ErrAbandoned when another goroutine has answered for it, now or
-// before. Within another stretch f is part of that one.
+// returns what f returns, an *overrun when the watchdog stopped it or a stretch
+// before it, or filter.ErrAbandoned when another goroutine has answered for it,
+// now or before. Within another stretch f is part of that one.
 func (w *World) stretch(deadline time.Time, f func() error) (err error) {
-	now := w.set.o.watchdog.now.Load()
-	until := now + int64(min(w.limits.CPU, max(time.Until(deadline), tick)))
-	w.watch.since.Store(now)
-	if !w.watch.until.CompareAndSwap(idle, until) {
-		if w.abandoned() {
-			return filter.ErrAbandoned
-		}
+	switch w.watch.until.Load() { // only this goroutine makes it anything else when it is idle
+	case idle:
+	case abandoned:
+		return filter.ErrAbandoned
+	default:
 		return f()
 	}
+	if w.spoiled != nil {
+		return w.spoiled
+	}
+	begun := time.Now()
+	since := int64(begun.Sub(w.set.o.watchdog.start))
+	until := since + int64(min(w.limits.CPU, max(deadline.Sub(begun), tick)))
+	w.watch.since.Store(since)
+	w.watch.until.Store(until)
 	defer func() {
 		if x := recover(); x != nil {
-			err = &overrun{message: fmt.Sprintf("a built-in function failed: %v", x)}
+			err = failure(x)
 		}
 		err = w.settleWatch(until, err)
+		w.spoiled, _ = err.(*overrun) //nolint:errorlint // f's own errors are no concern
 	}()
 	return f()
 }
+
+// failure is what a stretch panicked with as an error: what JavaScript cannot
+// catch, or a fault of goja's.
+func failure(x any) error {
+	switch e := x.(type) {
+	case *goja.InterruptedError:
+		return e
+	case *goja.StackOverflowError:
+		return &overrun{message: tooDeep, pos: position(e.Stack())}
+	}
+	return &overrun{message: fmt.Sprintf("a built-in function failed: %v", x)}
+}
+
+const tooDeep = "too much recursion"
 
 // abandoned tells whether another goroutine has answered for the call under way.
 func (w *World) abandoned() bool { return w.watch.until.Load() == abandoned }

@@ -22,8 +22,11 @@ type World struct {
 	log    *zap.Logger
 	limits Limits
 	watch  watched // the watchdog's view of the call under way
-	tasks  taskQueue
-	timers *timers // nil until a script uses one
+	// spoiled: a stretch was stopped. No JavaScript runs in this world any more.
+	spoiled  *overrun
+	warnings int // logged, of what no verdict depends on
+	tasks    taskQueue
+	timers   *timers // nil until a script uses one
 
 	session  *filter.Session // nil while only top-level code has run
 	handlers [][filter.NumPhases]goja.Callable
@@ -57,7 +60,6 @@ func newWorld(s *Set, session *filter.Session, first *filter.Call) (*World, erro
 
 // start installs what the scripts can reach and runs their top-level code.
 func (w *World) start() error {
-	var exports goja.Value
 	err := w.stretch(w.call.Deadline, func() error {
 		if err := w.set.globals.install(w.rt, worldGlobals(w)); err != nil {
 			return err
@@ -73,13 +75,16 @@ func (w *World) start() error {
 		if !ok {
 			return errors.New("the bundle is no function")
 		}
-		exports, err = call(goja.Undefined(), w.rt.ToValue(w.native))
+		exports, err := call(goja.Undefined(), w.rt.ToValue(w.native))
+		if err != nil {
+			return err
+		}
+		if thrown := w.rt.Try(func() { err = w.bindHandlers(exports) }); thrown != nil {
+			return thrown
+		}
 		return err
 	})
-	if err := w.ended(w.call, err); err != nil {
-		return topLevel(err)
-	}
-	return w.bindHandlers(exports)
+	return topLevel(w.ended(w.call, err))
 }
 
 // topLevel blames the script whose top-level code failed, as far as that is
@@ -87,13 +92,16 @@ func (w *World) start() error {
 func topLevel(err error) error {
 	var fault *filter.ScriptError
 	if errors.As(err, &fault) {
-		fault.Script = fault.Pos.File
+		if fault.Pos.File != "" {
+			fault.Script = fault.Pos.File
+		}
 		fault.Message = "top-level code: " + fault.Message
 	}
 	return err
 }
 
-// bindHandlers keeps the functions that the scripts export.
+// bindHandlers keeps the functions that the scripts export. It may panic with
+// what an export's getter throws.
 func (w *World) bindHandlers(exports goja.Value) error {
 	list, ok := exports.(*goja.Object)
 	if !ok {
@@ -109,7 +117,7 @@ func (w *World) bindHandlers(exports goja.Value) error {
 			}
 			fn, ok := goja.AssertFunction(module.Get(p.String()))
 			if !ok {
-				return &filter.ScriptError{Script: s.Name, Message: p.String() + " is no function", Pos: filter.Position{File: s.Name}}
+				return &answerError{p.String() + " is no function any more", filter.Position{File: s.Name}}
 			}
 			w.handlers[i][p] = fn
 		}

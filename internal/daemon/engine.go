@@ -22,6 +22,7 @@ import (
 type engine struct {
 	log    *zap.Logger
 	report func(*filter.Outcome) // when set it is told outcomes in place of the log
+	maxCPU time.Duration         // what a regular expression's limit, set at start, is above
 	server *milter.Server
 	filter *filter.Filter
 
@@ -38,7 +39,7 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
-	e := &engine{log: log, report: report}
+	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -61,10 +62,15 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 func limitProcess(cfg *config.Config) (ballast []byte) {
 	// Above the deadline: a match that ran out of time must not be taken for no match.
 	script.LimitRegexp(cfg.Handler.CPU + time.Second)
+	limitMemory(cfg)
+	return make([]byte, ballastSize)
+}
+
+// limitMemory has the collector work harder when handler.memory is near.
+func limitMemory(cfg *config.Config) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.Handler.Memory + ballastSize)
 	}
-	return make([]byte, ballastSize)
 }
 
 // ballastSize is memory that is never touched, so that it costs address space
@@ -76,7 +82,9 @@ const ballastSize = 24 << 20
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
 func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error) {
-	l := &library{Library: script.NewLibrary(libraryOptions(cfg, e.log))}
+	options := libraryOptions(cfg, e.log)
+	options.Limits = e.limits(cfg)
+	l := &library{Library: script.NewLibrary(options)}
 	if err := l.Load(ctx); err != nil {
 		l.Close()
 		return nil, err
@@ -98,12 +106,23 @@ func libraryOptions(cfg *config.Config, log *zap.Logger) script.Options {
 		base = filepath.Dir(cfg.File)
 	}
 	return script.Options{
-		Base: base, Scripts: cfg.Scripts, Vars: cfg.Vars, Log: log,
-		Limits: script.Limits{
-			Timeout: cfg.Handler.Timeout, CPU: cfg.Handler.CPU,
-			Memory: cfg.Handler.Memory + ballastSize, MaxValue: cfg.Handler.MaxValue,
-		},
+		Base: base, Scripts: cfg.Scripts, Vars: cfg.Vars, Log: log, Limits: limits(cfg),
 	}
+}
+
+func limits(cfg *config.Config) script.Limits {
+	return script.Limits{
+		Timeout: cfg.Handler.Timeout, CPU: cfg.Handler.CPU,
+		Memory: cfg.Handler.Memory + ballastSize, MaxValue: cfg.Handler.MaxValue,
+	}
+}
+
+// limits are those of a configuration that may have come after start: a
+// stretch of JavaScript must end before a match in it runs out of time.
+func (e *engine) limits(cfg *config.Config) script.Limits {
+	l := limits(cfg)
+	l.CPU = min(l.CPU, e.maxCPU)
+	return l
 }
 
 func (e *engine) filterOptions(cfg *config.Config) filter.Options {
@@ -142,6 +161,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
+	limitMemory(cfg)
 	old.stop()
 	old.Retire()
 	return nil

@@ -129,6 +129,9 @@ func reload(ctx context.Context, e *engine, old *config.Config, o Options) *conf
 	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
 		o.Level.SetLevel(level)
 	}
+	for _, w := range cfg.Warnings {
+		o.Log.Warn(w.String())
+	}
 	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(old, cfg)))
 	return cfg
 }
@@ -147,7 +150,7 @@ func needRestart(old, cfg *config.Config) []string {
 	differs("milter.max_connections", old.Milter.MaxConnections, cfg.Milter.MaxConnections)
 	differs("milter.idle_timeout", old.Milter.IdleTimeout, cfg.Milter.IdleTimeout)
 	differs("milter.drain_timeout", old.Milter.DrainTimeout, cfg.Milter.DrainTimeout)
-	differs("handler.cpu (of regular expressions)", old.Handler.CPU, cfg.Handler.CPU)
+	differs("handler.cpu", old.Handler.CPU, max(old.Handler.CPU, cfg.Handler.CPU)) // see engine.limits
 	differs("log.format", old.Log.Format, cfg.Log.Format)
 	return list
 }

@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pmilter/internal/config"
+)
+
+// TestOddValues: whatever a script throws, returns or hands to a verdict, the
+// answer is on_error with words for the log, and not a broken connection.
+func TestOddValues(t *testing.T) {
+	tests := []struct{ name, code, want, logged string }{
+		{"throws a revoked Proxy", `const p = Proxy.revocable({}, {}); p.revoke(); throw p.proxy;`, "451", "cannot be shown"},
+		{"throws what hangs when it is asked for its prototype", `throw new Proxy({}, { getPrototypeOf() { for (;;); } });`, "451", "[object Object]"},
+		{"returns what hangs when it is asked for its prototype", `return new Proxy({}, { getPrototypeOf() { for (;;); } });`, "451", "[object Object]"},
+		{"returns a revoked Proxy", `const p = Proxy.revocable({}, {}); p.revoke(); return p.proxy;`, "451", ""},
+		{"a code whose toString throws", `return reject({ toString() { throw new Error("inner"); } }, "x");`, "451", "code an object is not in 500 to 599"},
+		{"a text whose toString throws", `return reject(550, { toString() { throw new Error("inner"); } });`, "451", "the text is an object, which is no string"},
+		{"a code that loops", `return reject({ toString() { for (;;); } }, "x");`, "451", "code an object is not in 500 to 599"},
+		{"a code that is very long", `return reject("1".repeat(1e6), "x");`, "451", `1"... is not in 500 to 599`},
+		{"a Symbol as code", `return reject(Symbol("550"), "x");`, "451", "code Symbol(550) is not in"},
+		{"a BigInt as code", `return reject(550n, "x");`, "451", "is not in 500 to 599"},
+		{"a very long message", `throw new Error("x".repeat(3e5));`, "451", "x..."},
+	}
+	for _, tt := range tests {
+		for _, async := range []string{"", "async "} {
+			t.Run(async+tt.name, func(t *testing.T) {
+				s := one(t, "export "+async+"function mail() { "+tt.code+" }")
+				if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail "+tt.want+" 4.3.0 ") {
+					t.Errorf("got %q", got)
+				}
+				lines := s.entries("script error")
+				if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]["error"]), tt.logged) {
+					t.Fatalf("logged %.500s", fmt.Sprint(lines))
+				}
+				for key, value := range lines[0] {
+					if n := len(fmt.Sprint(value)); n > 10000 {
+						t.Errorf("%s has %d bytes", key, n)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestHangingWordsSpoilTheWorld: a world in which what was put into words for the log
+// had to be stopped serves no other call, whatever the call itself had answered.
+func TestHangingWordsSpoilTheWorld(t *testing.T) {
+	for _, words := range []string{"for (;;);", "return this.toString();"} {
+		s := one(t, `export function mail() { Promise.reject({ toString() { `+words+` } }); }
+export function rcpt() { return reject("served"); }`)
+		if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "rcpt 421 4.3.0 ") {
+			t.Errorf("%s %q", words, got)
+		}
+		if n := len(s.entries("unhandled rejection")); n != 1 {
+			t.Errorf("%s %d lines", words, n)
+		}
+	}
+}
+
+// TestWarningsNameTheLine: also of what no verdict depends on.
+func TestWarningsNameTheLine(t *testing.T) {
+	s := one(t, `const wait = (ms) => new Promise((r) => setTimeout(r, ms));
+export function mail() {
+  (async () => {
+    throw new Error("nobody waits");
+  })();
+}
+export async function rcpt() {
+  setTimeout(() => { (function f() { f(); })(); }, 1);
+  setTimeout(() => { throw new Error("late"); }, 2);
+  await wait(30);
+}
+export function data() {
+  setTimeout(() => { let n = 0;
+    for (;;) n++; }, 0);
+  for (const t = Date.now(); Date.now() < t + 20;);
+}
+export function eom() {}`)
+	if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "eom 421 4.3.0 ") {
+		t.Error(got)
+	}
+	want := []struct{ line, error, at string }{
+		{"unhandled rejection", "Error: nobody waits", "10-test.js:5:"},
+		{"timer failed", "too much recursion", "10-test.js:9:"},
+		{"timer failed", "Error: late", "10-test.js:10:"},
+		{"script error", "ran too long", "10-test.js:15:"},
+	}
+	for i, w := range want {
+		lines := s.entries(w.line)
+		if w.error == "Error: late" {
+			lines = lines[1:]
+		}
+		if len(lines) == 0 || !strings.Contains(fmt.Sprint(lines[0]["error"]), w.error) || !strings.HasPrefix(fmt.Sprint(lines[0]["at"]), w.at) || lines[0]["line"] == nil {
+			t.Errorf("%d: %v", i, lines)
+		}
+	}
+}
+
+// TestWarningsAreFew: a script cannot fill the log with what fails beside its handlers.
+func TestWarningsAreFew(t *testing.T) {
+	s := one(t, `export async function mail() {
+  for (let i = 0; i < 200; i++) setTimeout(() => { throw new Error("tick"); }, 1);
+  await new Promise((r) => setTimeout(r, 50));
+}`)
+	if got := outcomeOf(s.send(plain())); got != "mail c" && got != "eom c" {
+		t.Error(got)
+	}
+	if n := len(s.entries("timer failed")); n == 0 || n > 100 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// TestExportsThatChange: a set is what its throwaway world showed. A world that
+// shows something else answers on_error.
+func TestExportsThatChange(t *testing.T) {
+	for name, code := range map[string]string{
+		"no function":   `module.exports = { mail: vars.live < Date.now() ? 5 : () => {} };`,
+		"throws":        `Object.defineProperty(exports, "mail", { enumerable: true, get() { if (vars.live < Date.now()) throw new Error("gone"); return () => {}; } });`,
+		"loops":         `Object.defineProperty(exports, "mail", { enumerable: true, get() { while (vars.live < Date.now()); return () => {}; } });`,
+		"a plain throw": `if (vars.live < Date.now()) throw new Error("gone"); exports.mail = () => {};`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			live := time.Now().Add(1500 * time.Millisecond)
+			s := newStage(t, map[string]string{"10-test.js": "const vars = require('pmilter/vars');\n" + code}, func(c *config.Config) {
+				c.Vars = map[string]any{"live": live.UnixMilli()}
+			})
+			time.Sleep(time.Until(live) + 10*time.Millisecond) // the clock of scripts is not ours yet
+			if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail 4") || !strings.Contains(got, " 4.3.0 ") {
+				t.Errorf("got %q", got)
+			}
+			if lines := s.entries("script error"); len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]), "10-test.js") {
+				t.Errorf("logged %v", lines)
+			}
+		})
+	}
+}
