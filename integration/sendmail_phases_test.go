@@ -147,14 +147,16 @@ func TestSendmailTrap24Submitted(t *testing.T) {
 }
 
 // What arrives is what goes out, also bytes that are no UTF-8, in addresses too.
-func TestSendmailTrap20Bytes(t *testing.T) {
-	m := startSendmail(t, sendmailtest.Config{})
+func TestSendmailTrap20Bytes(t *testing.T) { bytes20(t, startSendmail(t, sendmailtest.Config{})) }
+
+func bytes20(t *testing.T, m behind) {
+	t.Helper()
 	m.serve(t, one(eom(`h.add("X-Seen", "1"); h.set("X-A", h.get("X-A")); m.addRecipient("gr\u00fcn@example.org"); m.removeRecipient(m.recipients[0]);`)), nil)
 	c := m.Dial(t)
 	c.Cmd("EHLO client.example.org")
 	const message = "Subject: caf\xe9 \xff\r\nX-A: plain\r\nX-C1: \x81\x80\xa0\x9f\r\n\r\n\xe9\xff\x80\x81\r\n"
 	reply := c.Send("j\xfcrgen@example.org", []string{"d\xc3\xb6rte@example.org", "b\xe9@example.org"}, message)
-	mail := m.Sink.Wait(t, reply.QueueID())
+	mail := m.delivered().Wait(t, reply.QueueID())
 	if want := strings.Replace(message, "\r\n\r\n", "\r\nX-Seen: 1\r\n\r\n", 1); mail.Plain() != want {
 		t.Errorf("delivered %q, want %q", mail.Plain(), want)
 	}
