@@ -49,6 +49,11 @@ func TestAppendText(t *testing.T) {
 			"Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nab=\n\nc\n",
 		},
 		{
+			"quoted-printable that goes on, in a part",
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: quoted-printable\n\na=62=\n--b--\n", "c", "", 1,
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: quoted-printable\n\na=62=\n\nc\n--b--\n",
+		},
+		{
 			"base64", "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\naGkNCg==\n", "ö", "", 1,
 			"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\naGkNCsO2DQo=\n",
 		},

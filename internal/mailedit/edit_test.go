@@ -1,6 +1,7 @@
 package mailedit_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -146,6 +147,32 @@ Content-Disposition: inline
 --b--`, 1),
 		},
 		{
+			"next to a header that is all of a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nA\n--c\nX: y\n--b\n\nz\n--b--\n",
+			func(e *mailedit.Editor) error {
+				return e.Replace(e.Node(2), mailedit.NewPart{Content: []byte("B"), Text: true})
+			},
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\nB\n" +
+				"--c\nX: y\n\n--c--\n--b\n\nz\n--b--\n",
+		},
+		{
+			"fields that are there twice", "Content-Type: multipart/mixed; boundary=b\n\n--b\ncontent-type: text/plain\nX: y\nContent-Type: text/html;\n charset=x\n\nA\n--b--\n",
+			func(e *mailedit.Editor) error {
+				return e.Replace(e.Node(1), mailedit.NewPart{Content: []byte("B"), Text: true})
+			},
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\ncontent-type: text/plain; charset=utf-8\nX: y\nContent-Transfer-Encoding: 7bit\n\nB\n--b--\n",
+		},
+		{
+			"a message is added that has a header only", mixed,
+			func(e *mailedit.Editor) error {
+				n, err := e.Add(mailedit.NewPart{Content: []byte("Content-Type: message/rfc822"), Type: "message/rfc822"})
+				if err == nil && (len(n.Children()) != 1 || len(n.Children()[0].Children()) != 1) {
+					return errors.New("no message in the message in the message")
+				}
+				return err
+			},
+			strings.Replace(mixed, "--b--", "--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\nContent-Disposition: attachment\n\nContent-Type: message/rfc822\n\n--b--", 1),
+		},
+		{
 			"the message is wrapped", "Content-Type: text/html\nSubject: x\n\n<p>\n",
 			func(e *mailedit.Editor) error {
 				e.Wrap([]byte("Subject: \xc3\xa4\r\n\r\nold\r\n"), "see\nbelow")
@@ -280,6 +307,25 @@ func TestSealed(t *testing.T) {
 	}
 }
 
+// TestSealedMoved is for a multipart that is encoded, which it must not be, and
+// becomes a part.
+func TestSealedMoved(t *testing.T) {
+	t.Parallel()
+	inner := "--b\r\nContent-Type: application/pdf\r\n\r\nx\r\n--b--\r\n"
+	in := "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte(inner)) + "\n"
+	e := open(in)
+	if _, err := e.Add(mailedit.NewPart{Content: []byte("y")}); err != nil {
+		t.Fatal(err)
+	}
+	list := e.Attachments()
+	if len(list) != 2 || string(list[0].Part().Content()) != "x" || string(list[1].Part().Content()) != "y" {
+		t.Fatalf("got %v in %q", list, e.Body())
+	}
+	if err := e.Remove(list[0]); !errors.Is(err, mailedit.ErrSealed) {
+		t.Errorf("Remove: %v", err)
+	}
+}
+
 // TestOdd is for messages whose delimiters say too little: they are written anew.
 func TestOdd(t *testing.T) {
 	t.Parallel()
@@ -288,32 +334,38 @@ func TestOdd(t *testing.T) {
 		"the same at 2 levels": "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntwo\n--b\n\nthree\n",
 		"another's end":        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\nContent-Type: multipart/mixed; boundary=\"b--\"\n\n--b--\n\ntwo\n--b--\n\nthree\n",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := open(in)
-			if err := e.Remove(e.Node(1)); err != nil {
-				t.Fatal(err)
-			}
-			made, err := e.Add(mailedit.NewPart{Content: []byte("end"), Text: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			fields, body := split(in)
-			got := mail.Parse(apply(fields, e.Header()), e.Body())
-			parts := got.Root().Parts()
-			if len(parts) != 2 || parts[1].Text() != "end" || made.Part().Text() != "end" {
-				t.Fatalf("got %d parts of %q %+v", len(parts), e.Body(), e.Header())
-			}
-			was, is := mail.Parse(fields, body).Root().Parts()[1], parts[0]
-			if was.Text() != is.Text() || len(was.Parts()) != len(is.Parts()) {
-				t.Errorf("the second part changed: %q", is.Body())
-			}
-			for i, p := range is.Parts() {
-				if p.Text() != was.Parts()[i].Text() {
-					t.Errorf("part %d in it is %q", i, p.Text())
+		for _, also := range []string{"", "end"} {
+			t.Run(name+also, func(t *testing.T) {
+				t.Parallel()
+				e := open(in)
+				if err := e.Remove(e.Node(1)); err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
+				fields, body := split(in)
+				want := mail.Parse(fields, body).Root().Parts()[1:]
+				if also != "" {
+					n, err := e.Add(mailedit.NewPart{Content: []byte(also), Text: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					want = append(want[:1:1], n.Part())
+				}
+				sameParts(t, mail.Parse(apply(fields, e.Header()), e.Body()).Root().Parts(), want)
+			})
+		}
+	}
+}
+
+func sameParts(t *testing.T, got, want []*mail.Part) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d parts, not %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i].Type() != want[i].Type() || got[i].Text() != want[i].Text() {
+			t.Errorf("%s %q, not %s %q", got[i].Type(), got[i].Text(), want[i].Type(), want[i].Text())
+		}
+		sameParts(t, got[i].Parts(), want[i].Parts())
 	}
 }
 

@@ -39,7 +39,7 @@ func (m *tree) adopt(kids ...*tree) *tree {
 // Python's email package what came of them.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	const messages = 1000
+	const messages = 400
 	var wire bytes.Buffer
 	var want []*tree
 	for seed := range uint64(messages) {
