@@ -1,6 +1,8 @@
 package script
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dop251/goja"
@@ -119,14 +121,7 @@ func (m *macros) Has(key string) bool {
 func (m *macros) Delete(key string) bool { return !m.Has(key) }
 
 // Keys are the names without braces.
-func (m *macros) Keys() []string {
-	all := m.s.Macros()
-	keys := make([]string, 0, len(all))
-	for key := range all {
-		keys = append(keys, key)
-	}
-	return keys
-}
+func (m *macros) Keys() []string { return slices.Sorted(maps.Keys(m.s.Macros())) }
 
 // addressValue is an Address; one object for each *filter.Address in turn.
 func (w *World) addressValue(a *filter.Address) goja.Value {

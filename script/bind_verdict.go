@@ -2,7 +2,9 @@ package script
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,20 +158,27 @@ func (w *World) varsExport(name string) goja.Value {
 
 // frozen is a TOML value as JavaScript's, which cannot be changed.
 func (w *World) frozen(value any) goja.Value {
+	var o *goja.Object
+	set := func(key string, item any) {
+		_ = o.DefineDataProperty(key, w.frozen(item), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+	}
 	switch v := value.(type) {
 	case map[string]any:
-		o := w.rt.NewObject()
-		for key, item := range v {
-			_ = o.DefineDataProperty(key, w.frozen(item), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+		o = w.rt.NewObject()
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			set(key, v[key])
 		}
-		return o
 	case []any:
-		o := w.rt.NewArray()
+		o = w.rt.NewArray()
 		for i, item := range v {
-			_ = o.DefineDataProperty(fmt.Sprint(i), w.frozen(item), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+			set(strconv.Itoa(i), item)
 		}
-		return o
 	default:
 		return w.rt.ToValue(v)
 	}
+	if freeze, ok := goja.AssertFunction(w.rt.Get("Object").ToObject(w.rt).Get("freeze")); ok {
+		_, err := freeze(goja.Undefined(), o)
+		throwAgain(err)
+	}
+	return o
 }

@@ -204,7 +204,9 @@ func TestEachConnectionHasAWorldOfItsOwn(t *testing.T) {
 
 func TestVarsAreFrozen(t *testing.T) {
 	s := one(t, `import vars from "pmilter/vars"; import * as all from "pmilter/vars";
-export function eom(s) { try { vars.list[0] = 9 } catch {} s.message.headers.add("X-V", JSON.stringify([vars, all.n])); }`,
+const change = (f) => { try { f() } catch {} };
+export function eom(s) { change(() => { vars.list[0] = 9 }); change(() => { vars.list.push(9) }); change(() => { vars.more = 9 }); change(() => { vars.n = 9 });
+  s.message.headers.add("X-V", JSON.stringify([vars, all.n])); }`,
 		func(c *config.Config) { c.Vars = map[string]any{"n": int64(5), "list": []any{int64(1), "two"}} })
 	got := header(s.send(plain()).Message, "X-V")
 	var v any
