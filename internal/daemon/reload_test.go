@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
+	"pmilter/internal/config"
 	"pmilter/internal/mta"
 )
 
@@ -55,5 +59,28 @@ func TestReloadCannotOutlastTheRegexpLimit(t *testing.T) {
 	lowered.Handler.CPU = testCPU / 2
 	if got := s.e.limits(&lowered).CPU; got != testCPU/2 {
 		t.Errorf("lowered to %v", got)
+	}
+}
+
+// TestReloadRemembersWhatNeedsARestart: a change that a reload cannot make is
+// named by each reload until the server starts again, not by the first alone.
+func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
+	s := one(t, `export function mail() {}`)
+	changed := *s.cfg
+	changed.Listen = []string{"inet:8899@127.0.0.1"}
+	o := Options{Log: s.e.log, Level: zap.NewAtomicLevel(), Reload: func() (*config.Config, error) { return &changed, nil }}
+	for range 2 {
+		reload(t.Context(), s.e, s.cfg, o)
+	}
+	for i, line := range s.entries("reloaded") {
+		if got := fmt.Sprint(line["needs_restart"]); got != "[listen]" {
+			t.Errorf("reload %d: %s", i, got)
+		}
+	}
+	back := *s.cfg
+	o.Reload = func() (*config.Config, error) { return &back, nil }
+	reload(t.Context(), s.e, s.cfg, o)
+	if lines := s.entries("reloaded"); len(lines) != 3 || fmt.Sprint(lines[2]["needs_restart"]) != "[]" {
+		t.Errorf("log %v", lines)
 	}
 }

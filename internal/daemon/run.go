@@ -61,7 +61,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		case err := <-failed:
 			return drain(work, e, o.Log, err)
 		case <-o.Hangup:
-			cfg = reload(work, e, cfg, o)
+			reload(work, e, cfg, o)
 		}
 	}
 }
@@ -114,17 +114,17 @@ func listen(ctx context.Context, cfg *config.Config) (all []namedListener, err e
 	return all, nil
 }
 
-// reload reads the configuration and the scripts anew, and returns the one in
-// force from now on: the old one when anything is wrong.
-func reload(ctx context.Context, e *engine, old *config.Config, o Options) *config.Config {
+// reload reads the configuration and the scripts anew; when anything is wrong
+// the old ones stay. started is the configuration that the server began with.
+func reload(ctx context.Context, e *engine, started *config.Config, o Options) {
 	cfg, err := o.Reload()
 	if err != nil {
 		o.Log.Error("configuration not reloaded: the old one stays", zap.Error(err))
-		return old
+		return
 	}
 	if err := e.configure(ctx, cfg); err != nil {
 		o.Log.Error("scripts not reloaded: configuration and scripts stay as they were", zap.Error(err))
-		return old
+		return
 	}
 	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
 		o.Level.SetLevel(level)
@@ -132,25 +132,24 @@ func reload(ctx context.Context, e *engine, old *config.Config, o Options) *conf
 	for _, w := range cfg.Warnings {
 		o.Log.Warn(w.String())
 	}
-	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(old, cfg)))
-	return cfg
+	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(started, cfg)))
 }
 
-// needRestart names what a reload leaves as it is.
-func needRestart(old, cfg *config.Config) []string {
+// needRestart names what a reload leaves as it was at the start.
+func needRestart(started, cfg *config.Config) []string {
 	var list []string
 	differs := func(key string, a, b any) {
 		if !reflect.DeepEqual(a, b) {
 			list = append(list, key)
 		}
 	}
-	differs("listen", old.Listen, cfg.Listen)
-	differs("milter.socket_mode", old.Milter.SocketMode, cfg.Milter.SocketMode)
-	differs("milter.socket_group", old.Milter.SocketGroup, cfg.Milter.SocketGroup)
-	differs("milter.max_connections", old.Milter.MaxConnections, cfg.Milter.MaxConnections)
-	differs("milter.idle_timeout", old.Milter.IdleTimeout, cfg.Milter.IdleTimeout)
-	differs("milter.drain_timeout", old.Milter.DrainTimeout, cfg.Milter.DrainTimeout)
-	differs("handler.cpu", old.Handler.CPU, max(old.Handler.CPU, cfg.Handler.CPU)) // see engine.limits
-	differs("log.format", old.Log.Format, cfg.Log.Format)
+	differs("listen", started.Listen, cfg.Listen)
+	differs("milter.socket_mode", started.Milter.SocketMode, cfg.Milter.SocketMode)
+	differs("milter.socket_group", started.Milter.SocketGroup, cfg.Milter.SocketGroup)
+	differs("milter.max_connections", started.Milter.MaxConnections, cfg.Milter.MaxConnections)
+	differs("milter.idle_timeout", started.Milter.IdleTimeout, cfg.Milter.IdleTimeout)
+	differs("milter.drain_timeout", started.Milter.DrainTimeout, cfg.Milter.DrainTimeout)
+	differs("handler.cpu", started.Handler.CPU, max(started.Handler.CPU, cfg.Handler.CPU)) // see engine.limits
+	differs("log.format", started.Log.Format, cfg.Log.Format)
 	return list
 }
