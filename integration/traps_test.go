@@ -193,15 +193,21 @@ func quitNC(t *testing.T, m behind) {
 	h := dialMilter(t, m)
 	h.ask('O', offerAll)
 	for i, c := range []struct{ ip, helo, macros, want string }{
-		{"192.0.2.1", "one", "j\x00one.example.org\x00{by}\x00hand\x00i\x00AAAA\x00", "1 1 192.0.2.1 one one.example.org AAAA"},
-		{"192.0.2.2", "", "{by}\x00hand\x00", "1 1 192.0.2.2  - -"},
-		{"192.0.2.3", "three", "{by}\x00hand\x00", "1 1 192.0.2.3 three - -"},
+		{"192.0.2.1", "one", "Cj\x00one.example.org\x00i\x00AAAA\x00", "1 1 192.0.2.1 one one.example.org AAAA"},
+		{"192.0.2.2", "", "", "1 1 192.0.2.2  - -"},
+		{"192.0.2.3", "three", "Hj\x00three.example.org\x00", "1 1 192.0.2.3 three three.example.org -"},
+		{"", "four", "", "1 1  four - -"}, // no CONNECT, so that nothing else begins it
 	} {
-		h.say('D', "C"+c.macros)
-		h.say('C', "host.example.org\x004\x00\x19"+c.ip+"\x00")
+		if c.macros != "" {
+			h.say('D', c.macros)
+		}
+		if c.ip != "" {
+			h.say('C', "host.example.org\x004\x00\x19"+c.ip+"\x00")
+		}
 		if c.helo != "" {
 			h.say('H', c.helo+"\x00")
 		}
+		h.say('D', "M{by}\x00hand\x00")
 		if got, want := h.ask('M', "<a@example.org>\x00"), "550 5.7.1 "+c.want+"\x00"; got.code != 'y' || got.payload != want {
 			t.Errorf("session %d: %c %q, want %q", i, got.code, got.payload, want)
 		}
