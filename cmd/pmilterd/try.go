@@ -35,6 +35,9 @@ func newTryCommand(a *app, play playFunc) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, w := range cfg.Warnings {
+				logger.Warn(w.String())
+			}
 			return play(cmd.Context(), cfg, logger, p)
 		},
 	}
