@@ -25,6 +25,9 @@ const (
 	// MaxParts is how many parts a message may have, those of messages inside it
 	// included; what follows is not read.
 	MaxParts = 10_000
+	// maxCopies is how many parts inside each other may have an encoding and parts
+	// of their own: each costs a decoded copy of what is in it. What is deeper is a leaf.
+	maxCopies = 3
 	// MaxFields is how many header fields of a part are shown.
 	MaxFields = 10_000
 	// maxAddresses is how many mailboxes of all fields of a name are read.

@@ -2,6 +2,7 @@ package mail_test
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -226,5 +227,28 @@ func BenchmarkDecodeHeader(b *testing.B) {
 		if mail.DecodeHeader("Re: =?utf-8?Q?J=C3=B6rg?= =?utf-8?B?4oKs?= and more") == "" {
 			b.Fatal("not decoded")
 		}
+	}
+}
+
+// Messages inside messages, each with a transfer encoding, cost a copy a level:
+// only so many are read.
+func TestEncodedMessagesInsideEachOther(t *testing.T) {
+	inner := "Subject: inner\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 1000)
+	for range 50 {
+		inner = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.ReplaceAll(inner, "=", "=3D")
+	}
+	head, body, _ := strings.Cut(inner, "\r\n\r\n")
+	var fields []mail.Field
+	for _, line := range strings.Split(head, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		fields = append(fields, mail.Field{Name: name, Value: value})
+	}
+	m := mail.Parse(fields, []byte(body))
+	levels := 0
+	for p := m.Root(); len(p.Parts()) > 0; p = p.Parts()[0] {
+		levels++
+	}
+	if levels < 2 || levels > 4 || !slices.Contains(m.Defects(), "too-deep") {
+		t.Errorf("%d levels, defects %v", levels, m.Defects())
 	}
 }

@@ -250,10 +250,25 @@ func (p *Part) seal() { p.inside, p.sealed = true, true }
 // opaque tells of what should have parts and has none.
 func (p *Part) opaque() bool { return len(p.Parts()) == 0 }
 
+// copies is how many parts around p are read from a decoded copy of their own.
+func (p *Part) copies() int {
+	n := 0
+	for up := p.parent; up != nil; up = up.parent {
+		if up.encoding() != asIs && len(up.parts) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // unseal reads the parts of what has a transfer encoding, as mailers write it
 // though they must not (RFC 2045 §6.4).
 func (p *Part) unseal() {
 	p.sealed = false
+	if p.copies() >= maxCopies {
+		p.wrong |= tooDeep
+		return
+	}
 	ps := newParser(p.m, p.Content())
 	if p.isMessage() {
 		ps.message(p, 0)
