@@ -206,6 +206,7 @@ func TestUsurpInEOM(t *testing.T) {
 		time.Sleep(time.Minute) // a PROGRESS that is left over would come now
 		p.ask(wire.CodeHelo, "h\x00", wire.ActContinue)
 		p.quit()
+		synctest.Wait()
 		wantCalls(t, s)
 	})
 }
@@ -225,6 +226,7 @@ func TestUsurpInTheLastChunk(t *testing.T) {
 		p.expect(wire.ActContinue)
 		release()
 		p.quit()
+		synctest.Wait()
 		wantCalls(t, s, "body 3")
 		wantCalls(t, next, "body 3", "eom", "close")
 	})
@@ -268,6 +270,7 @@ func TestUsurpInARow(t *testing.T) {
 			r()
 		}
 		p.quit()
+		synctest.Wait()
 		for i, s := range sessions {
 			want := []string{fmt.Sprintf("body %d", i)}
 			if i > 0 { // answered anew what its predecessor was stuck in
