@@ -46,7 +46,10 @@ func (w *World) headersPrototype() goja.Value {
 			pairs[i] = w.rt.NewArray(w.text(f.Name), w.text(f.Decoded()))
 		}
 		list := w.rt.NewArray(pairs...)
-		iterate, _ := goja.AssertFunction(list.GetSymbol(goja.SymIterator))
+		iterate, ok := goja.AssertFunction(list.GetSymbol(goja.SymIterator))
+		if !ok { // a script has taken it from Array
+			panic(w.rt.NewTypeError("arrays are not iterable"))
+		}
 		iterator, err := iterate(list)
 		if err != nil {
 			panic(err)

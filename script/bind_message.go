@@ -81,6 +81,8 @@ func recipientsValue(w *World, m *filter.Message) goja.Value {
 // script made the MTA send it.
 var errNoBody = errors.New("options.body is false: the body is not there")
 
+var errOver = errors.New("this message is over")
+
 func (w *World) mayReadBody() {
 	if w.call != nil && w.call.Script >= 0 && !w.set.scripts[w.call.Script].Body {
 		w.throw(errNoBody)
@@ -104,6 +106,11 @@ func rawValue(w *World, self any, _ goja.FunctionCall) goja.Value {
 	return w.uint8Array(raw)
 }
 
+// messageState throws for a message that is over: looking it up would take the
+// place of the one under way.
 func messageState(w *World, m *filter.Message) goja.Value {
-	return w.once(w.messageValue(m).(*goja.Object), "state", func() goja.Value { return w.rt.NewObject() })
+	if w.objects.of != m {
+		w.throw(errOver)
+	}
+	return w.once(w.objects.message, "state", func() goja.Value { return w.rt.NewObject() })
 }

@@ -3,6 +3,7 @@ package script
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -35,7 +36,7 @@ func (w *World) stringArg(call goja.FunctionCall, n int, what string) string {
 func (w *World) intArg(call goja.FunctionCall, n int, what string) int {
 	v := call.Argument(n)
 	if !goja.IsNumber(v) || v.ToFloat() != float64(v.ToInteger()) {
-		panic(w.rt.NewTypeError("%s is no whole number: %s", what, v))
+		panic(w.rt.NewTypeError("%s is no whole number: %s", what, shown(v)))
 	}
 	return int(v.ToInteger())
 }
@@ -44,11 +45,14 @@ func (w *World) intArg(call goja.FunctionCall, n int, what string) int {
 func (w *World) bodyArg(call goja.FunctionCall, n int) []byte {
 	v := call.Argument(n)
 	if o, ok := v.(*goja.Object); ok {
-		switch data := o.Export().(type) {
-		case []byte:
-			return append([]byte{}, data...)
-		case goja.ArrayBuffer:
-			return append([]byte{}, data.Bytes()...)
+		switch o.ExportType() { // Export would copy any other object whole
+		case reflect.TypeFor[[]byte](), reflect.TypeFor[goja.ArrayBuffer]():
+			switch data := o.Export().(type) {
+			case []byte:
+				return append([]byte{}, data...)
+			case goja.ArrayBuffer:
+				return append([]byte{}, data.Bytes()...)
+			}
 		}
 		panic(w.rt.NewTypeError("the body is no string and no Uint8Array"))
 	}

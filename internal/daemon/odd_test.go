@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pmilter/internal/config"
+	"pmilter/internal/mta"
 )
 
 // TestOddValues: whatever a script throws, returns or hands to a verdict, the
@@ -138,4 +139,67 @@ func TestExportsThatChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOddArguments: what an edit is given is looked at, never copied whole to
+// learn its kind: the copy of a large array or of a deep one may end the process.
+func TestOddArguments(t *testing.T) {
+	for _, tt := range []struct{ code, want string }{
+		{`m.replaceBody(new Array(4294967295))`, "TypeError: the body is no string and no Uint8Array"},
+		{`let o = 1; for (let i = 0; i < 2e5; i++) o = [o]; m.replaceBody(o)`, "TypeError: the body is no string and no Uint8Array"},
+		{`const p = Proxy.revocable({}, {}); p.revoke(); m.replaceBody(p.proxy)`, "TypeError: the body is no string and no Uint8Array"},
+		{`m.replaceBody(new DataView(new ArrayBuffer(4)))`, "TypeError: the body is no string and no Uint8Array"},
+		{`h.insert({ toString() { throw new Error("inner"); } }, "X", "y")`, "TypeError: the index is no whole number: an object"},
+		{`h.insert(Symbol("x"), "X", "y")`, "TypeError: the index is no whole number: Symbol(x)"},
+		{`h.insert(1n, "X", "y")`, "TypeError: the index is no whole number: 1"},
+		{`delete Array.prototype[Symbol.iterator]; for (const x of h);`, "TypeError"},
+	} {
+		s := one(t, "export function eom(s) { const m = s.message, h = m.headers; "+tt.code+"; }")
+		if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "eom 451 4.3.0 ") {
+			t.Errorf("%s: %s", tt.code, got)
+		}
+		if lines := s.entries("script error"); len(lines) != 1 || !strings.HasPrefix(fmt.Sprint(lines[0]["error"]), tt.want) || lines[0]["line"] == nil {
+			t.Errorf("%s: %v", tt.code, lines)
+		}
+	}
+	for _, code := range []string{`new (class U extends Uint8Array {})([65, 66])`, `new Uint8Array([64, 65, 66, 67]).subarray(1, 3)`, `new Uint8Array([65, 66]).buffer`} {
+		s := one(t, "export function eom(s) { s.message.replaceBody("+code+"); }")
+		if r := s.send(plain()); r.Message == nil || strings.TrimSpace(string(r.Message.Body)) != "AB" {
+			t.Errorf("%s: %s", code, outcomeOf(r))
+		}
+	}
+}
+
+// TestStateOfAnOldMessage: a script that keeps a message beyond its end does not
+// take the state of the one that came after it.
+func TestStateOfAnOldMessage(t *testing.T) {
+	s := one(t, `let old;
+export function mail(s) { old ??= s.message; s.message.state.from = "mail"; }
+export function rcpt(s) {
+  const { message } = s;
+  try { old.state.from = "old"; } catch {}
+  return reject([message.state.from, s.message.state.from, message === s.message].join(" "));
+}`)
+	conn, err := s.e.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mta.NewClient(t.Context(), conn, mta.PostfixOptions(6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, want := mta.NewSession(c, mta.PostfixMacros("localhost", plain().Peer)), "old old true"
+	for range 2 {
+		if _, err := session.Mail(t.Context(), "a@example.org"); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := session.Rcpt(t.Context(), "b@example.net"); err != nil || r.Text != want {
+			t.Errorf("got %q, want %q; %v", r.Text, want, err)
+		}
+		if err := session.Abort(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want = "mail mail true"
+	}
+	_ = session.Close(t.Context())
 }
