@@ -234,7 +234,12 @@ func (c *Conn) tell(p Phase) {
 	if !c.needs.phases.Has(p) || c.dropped {
 		return
 	}
-	c.call.Phase, c.call.Deadline = p, time.Now().Add(c.o.Timeout)
+	deadline := time.Now().Add(c.o.Timeout)
+	if c.decided != nil && c.call.Deadline.Before(deadline) {
+		// A reply waits: both together have the time of the phase, and a second.
+		deadline = c.call.Deadline.Add(time.Second)
+	}
+	c.call.Phase, c.call.Deadline = p, deadline
 	for i := range c.list {
 		if !c.list[i].Phases.Has(p) || p == Abort && !c.states[i].sawMail {
 			continue

@@ -116,7 +116,7 @@ func bindUnix(ctx context.Context, dir, made string) (*net.UnixListener, error) 
 }
 
 // placeSocket sets mode and group and moves the socket to its path. A free path
-// is taken by a link, so that of two servers that start at once one fails.
+// is taken by moveNew, so that of two servers that start at once one fails.
 func placeSocket(made, path string, stale bool, o SocketOptions, info *fs.FileInfo) (err error) {
 	if o.Group != "" {
 		gid, err := groupID(o.Group)
@@ -140,12 +140,7 @@ func placeSocket(made, path string, stale bool, o SocketOptions, info *fs.FileIn
 	if stale {
 		return os.Rename(made, path)
 	}
-	if err := os.Link(made, path); errors.Is(err, fs.ErrExist) {
-		return ErrSocketInUse
-	} else if err == nil {
-		return nil
-	}
-	return os.Rename(made, path) // a file system without links
+	return moveNew(made, path)
 }
 
 // checkSocket tells whether a stale socket is at path. An error says why path
