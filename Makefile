@@ -63,7 +63,7 @@ deps:
 		[ -z "$$PMILTER_REQUIRE_MTA" ] || exit 1; \
 	fi; \
 	.ci/deps.sh --check; \
-	echo "make test: tests that need a real Postfix, miltertest or the race detector are LEFT OUT where these are missing;"; \
+	echo "make test: tests that need what is missing (a real Postfix or Sendmail, miltertest, opendkim) are LEFT OUT;"; \
 	echo "make test: to have them, install the packages above, or run make test as root, which does that"
 
 lint: $(TOOLS) ## gofumpt, gci and golangci-lint
