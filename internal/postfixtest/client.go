@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,11 +81,17 @@ func (p *Postfix) Dial(t testing.TB) *Client {
 // Dial connects to an SMTP server and reads its greeting.
 func Dial(t testing.TB, addr string) *Client {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
-	if err != nil {
-		t.Fatalf("smtp: %v", err)
+	// A Sendmail whose port was taken for a moment, by some client's end of a
+	// connection, tries again after five seconds.
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+		if err == nil {
+			return NewClient(t, conn)
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			t.Fatalf("smtp: %v", err)
+		}
 	}
-	return NewClient(t, conn)
 }
 
 // NewClient reads the greeting of a server on a connection, which it closes with
