@@ -60,7 +60,7 @@ func NewLibrary(o Options) *Library {
 	}
 	l := &Library{o: o, watchdog: newWatchdog(o.Limits), built: make(chan struct{}, 1)}
 	l.prepare = func(b *bundle) (*Set, Faults) {
-		return newSet(b, setOptions{Limits: o.Limits, Vars: o.Vars, Log: o.Log, watchdog: l.watchdog})
+		return newSet(b, setOptions{Limits: o.Limits, Vars: o.Vars, Log: o.Log, watchdog: l.watchdog, base: o.Base})
 	}
 	l.status.Store(&Status{})
 	return l

@@ -36,6 +36,7 @@ type setOptions struct {
 	Vars     map[string]any
 	Log      *zap.Logger
 	watchdog *watchdog
+	base     string // what the scripts' names are relative to
 }
 
 var _ filter.Scripts = (*Set)(nil)
@@ -110,8 +111,8 @@ func (s *Set) readExports(w *World) Faults {
 	for i := range s.scripts {
 		sc := &s.scripts[i]
 		module := w.objects.exports.Get(fmt.Sprint(i)).ToObject(w.rt)
-		fault := func(warning bool, format string, args ...any) {
-			faults = append(faults, Fault{Pos: filter.Position{File: sc.Name}, Message: fmt.Sprintf(format, args...), Warning: warning})
+		fault := func(warning bool, name, key, format string, args ...any) {
+			faults = append(faults, Fault{Pos: exportedAt(s.o.base, sc.Name, name, key), Message: fmt.Sprintf(format, args...), Warning: warning})
 		}
 		var options goja.Value
 		for _, name := range module.Keys() {
@@ -122,12 +123,12 @@ func (s *Set) readExports(w *World) Faults {
 			case name == "options":
 				options = value
 			case handler && !function:
-				fault(false, "exports %s, which is no function", name)
+				fault(false, name, "", "exports %s, which is no function", name)
 			case handler:
 				sc.Phases = sc.Phases.With(p)
 			case function:
 				if meant := nearestPhase(name); meant != "" {
-					fault(true, "exports %s, which is no handler: is %s meant?", name, meant)
+					fault(true, name, "", "exports %s, which is no handler: is %s meant?", name, meant)
 				}
 			}
 		}
@@ -135,20 +136,20 @@ func (s *Set) readExports(w *World) Faults {
 		sc.Body = sc.Phases.Has(filter.Body) || sc.Phases.Has(filter.EOM) || s.bundle.imports[i]["pmilter/queue"]
 		readOptions(w, sc, options, fault)
 		if sc.Phases == 0 {
-			fault(true, "has no handlers: it exports none of connect helo mail rcpt data header eoh body eom abort close unknown")
+			fault(true, "", "", "has no handlers: it exports none of connect helo mail rcpt data header eoh body eom abort close unknown")
 		}
 	}
 	return faults
 }
 
 // readOptions reads `export const options`.
-func readOptions(w *World, sc *filter.Script, options goja.Value, fault func(bool, string, ...any)) {
+func readOptions(w *World, sc *filter.Script, options goja.Value, fault func(warning bool, name, key, format string, args ...any)) {
 	if options == nil {
 		return
 	}
 	o, ok := options.(*goja.Object)
 	if !ok || o.ClassName() == "Array" || o.ClassName() == "Function" {
-		fault(false, "options is no object")
+		fault(false, "options", "", "options is no object")
 		return
 	}
 	flags := map[string]*bool{"headers": &sc.Headers, "body": &sc.Body, "early": &sc.Early, "observe": &sc.Observe}
@@ -158,26 +159,26 @@ func readOptions(w *World, sc *filter.Script, options goja.Value, fault func(boo
 		switch {
 		case known:
 			if value != w.rt.ToValue(true) && value != w.rt.ToValue(false) {
-				fault(false, "options.%s is not true or false", key)
+				fault(false, "options", key, "options.%s is not true or false", key)
 				continue
 			}
 			*flag = value.ToBoolean()
 		case key == "onError":
 			action, ok := map[string]filter.Action{`"tempfail"`: filter.Tempfail, `"accept"`: filter.Accept, `"reject"`: filter.Reject}[shown(value)]
 			if !ok {
-				fault(false, `options.onError is %s: "tempfail", "accept" or "reject"`, shown(value))
+				fault(false, "options", key, `options.onError is %s: "tempfail", "accept" or "reject"`, shown(value))
 			}
 			sc.OnError = action
 		default:
 			known := []string{"headers", "body", "early", "observe", "onError"}
-			fault(false, "options.%s is not known: there are %s", key, strings.Join(known, ", "))
+			fault(false, "options", key, "options.%s is not known: there are %s", key, strings.Join(known, ", "))
 		}
 	}
 	if !sc.Headers && sc.Phases.Has(filter.Header) {
-		fault(false, "options.headers is false, but there is a header handler")
+		fault(false, "options", "headers", "options.headers is false, but there is a header handler")
 	}
 	if !sc.Body && sc.Phases.Has(filter.Body) {
-		fault(false, "options.body is false, but there is a body handler")
+		fault(false, "options", "body", "options.body is false, but there is a body handler")
 	}
 }
 
