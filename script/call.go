@@ -139,7 +139,7 @@ func (w *World) expects() bool {
 	w.tasks.mu.Lock()
 	queued := len(w.tasks.list) > 0
 	w.tasks.mu.Unlock()
-	return queued || w.timers != nil && w.timers.pending() > 0
+	return queued || len(w.waits) > 0 || w.timers != nil && w.timers.pending() > 0
 }
 
 // runTasks runs what has been posted. What one throws goes to the log.

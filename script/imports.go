@@ -53,7 +53,7 @@ func (p *importer) resolve(build api.PluginBuild, a api.OnResolveArgs) api.OnRes
 	name := a.Path
 	switch {
 	case name == "pmilter" || strings.HasPrefix(name, "pmilter/"):
-		if _, built := moduleExports(name); !built {
+		if _, built := modules()[name]; !built {
 			return refuse(moduleFault(name))
 		}
 		return api.OnResolveResult{Path: name, Namespace: ownModules}

@@ -16,8 +16,10 @@ type Options struct {
 	Base    string         // the configuration's folder: names are shown relative to it
 	Scripts []string       // files and folders, relative to Base, as configured
 	Vars    map[string]any // of pmilter/vars
-	Limits  Limits
-	Log     *zap.Logger
+	// Services is what the modules do their work with.
+	Services Services
+	Limits   Limits
+	Log      *zap.Logger
 	// Settle is how long Watch waits for more changes after one; 0 is 100 ms.
 	Settle time.Duration
 }
@@ -60,7 +62,7 @@ func NewLibrary(o Options) *Library {
 	}
 	l := &Library{o: o, watchdog: newWatchdog(o.Limits), built: make(chan struct{}, 1)}
 	l.prepare = func(b *bundle) (*Set, Faults) {
-		return newSet(b, setOptions{Limits: o.Limits, Vars: o.Vars, Log: o.Log, watchdog: l.watchdog, base: o.Base})
+		return newSet(b, setOptions{Limits: o.Limits, Vars: o.Vars, Services: o.Services, Log: o.Log, watchdog: l.watchdog, base: o.Base})
 	}
 	l.status.Store(&Status{})
 	return l

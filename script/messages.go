@@ -67,8 +67,8 @@ func faultText(m api.Message) string {
 func noExport(from, name string, m api.Message) string {
 	from = strings.TrimPrefix(from, ownModules+":")
 	text := from + " has no export " + quote(name)
-	if exports, ours := moduleExports(from); ours {
-		if near := nearest(name, exports); near != "" {
+	if m, ours := modules()[from]; ours {
+		if near := nearest(name, m.exports); near != "" {
 			text += " (did you mean " + quote(near) + "?)"
 		}
 		return text

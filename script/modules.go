@@ -5,21 +5,27 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/dop251/goja"
 )
 
 // nativeName is the function that gives a bundle the exports of our modules.
 const nativeName = "$native"
 
-// moduleExports is the named exports of a module of ours. The exports of
-// pmilter/vars are the configuration's.
-func moduleExports(name string) (exports []string, built bool) {
-	switch name {
-	case "pmilter":
-		return []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, true
-	case "pmilter/vars":
-		return nil, true
-	default:
-		return nil, false
+// module is one of ours, which scripts import by its name.
+type module struct {
+	// exports are the named exports; the default export is an object of them.
+	exports []string
+	// export makes one of them in a world, at the import's first use.
+	export func(w *World, name string) goja.Value
+}
+
+// modules are those that are built, by name. The exports of pmilter/vars are the
+// configuration's.
+func modules() map[string]module {
+	return map[string]module{
+		"pmilter":      {[]string{"accept", "reject", "tempfail", "discard", "skip", "note"}, (*World).verdictExport},
+		"pmilter/vars": {nil, (*World).varsExport},
 	}
 }
 
@@ -45,7 +51,7 @@ func moduleSource(name string, vars map[string]any) string {
 		varsSource(&b, vars)
 		return b.String()
 	}
-	exports, _ := moduleExports(name)
+	exports := modules()[name].exports
 	for _, e := range exports {
 		fmt.Fprintf(&b, "export const %s = /* @__PURE__ */ %s(%q, %q);\n", e, nativeName, name, e)
 	}

@@ -26,6 +26,7 @@ type Set struct {
 	bundle  *bundle
 	scripts []filter.Script
 	classes *classes
+	modules map[string]module
 	globals *globals // compiled, for each world to install
 	guards  *guards
 }
@@ -34,6 +35,7 @@ type Set struct {
 type setOptions struct {
 	Limits   Limits
 	Vars     map[string]any
+	Services Services
 	Log      *zap.Logger
 	watchdog *watchdog
 	base     string // what the scripts' names are relative to
@@ -44,7 +46,7 @@ var _ filter.Scripts = (*Set)(nil)
 // newSet runs the bundle once in a throwaway world and reads what the scripts
 // export. Faults that are no warnings mean that there is no set.
 func newSet(b *bundle, o setOptions) (*Set, Faults) {
-	s := &Set{o: o, bundle: b, classes: newClasses(), scripts: make([]filter.Script, len(b.files))}
+	s := &Set{o: o, bundle: b, classes: newClasses(), modules: modules(), scripts: make([]filter.Script, len(b.files))}
 	for i, file := range b.files {
 		s.scripts[i] = filter.Script{Name: file}
 	}

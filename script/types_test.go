@@ -34,9 +34,16 @@ func TestTypesAreTheBindings(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"accept", "reject", "tempfail", "discard", "skip", "note"} {
-		if !strings.Contains(string(text), "export function "+name+"(") {
-			t.Errorf("pmilter.d.ts lacks %s", name)
+	for name, m := range modules() {
+		_, block, found := strings.Cut(string(text), "declare module \""+name+"\" {\n")
+		block, _, _ = strings.Cut(block, "\n}\n")
+		if !found {
+			t.Errorf("pmilter.d.ts does not declare %s", name)
+		}
+		for _, export := range m.exports {
+			if !regexp.MustCompile(`(?m)^  export (function|const|class) ` + export + `\b`).MatchString(block) {
+				t.Errorf("pmilter.d.ts lacks %s of %s", export, name)
+			}
 		}
 	}
 }

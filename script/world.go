@@ -26,7 +26,8 @@ type World struct {
 	spoiled  *overrun
 	warnings int // logged, of what no verdict depends on
 	tasks    taskQueue
-	timers   *timers // nil until a script uses one
+	waits    map[*wait]struct{} // work under way outside, for promises of this world
+	timers   *timers            // nil until a script uses one
 
 	session  *filter.Session // nil while only top-level code has run
 	handlers [][filter.NumPhases]goja.Callable
@@ -131,18 +132,17 @@ func (w *World) Close() {
 	if w.timers != nil {
 		w.timers.stopAll()
 	}
+	w.stopWaits()
 	w.tasks.close()
 }
 
 // native is $native of the bundle: the exports of the pmilter modules.
-func (w *World) native(module, name string) goja.Value {
-	switch module {
-	case "pmilter":
-		return w.verdictExport(name)
-	case "pmilter/vars":
-		return w.varsExport(name)
+func (w *World) native(name, export string) goja.Value {
+	m, ok := w.set.modules[name]
+	if !ok {
+		panic(w.rt.NewTypeError("no module " + name))
 	}
-	panic(w.rt.NewTypeError("no module " + module))
+	return m.export(w, export)
 }
 
 func (w *World) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation) {

@@ -11,10 +11,12 @@ package postfixtest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,15 +127,31 @@ func lookPath(name string) (string, error) {
 	return exec.LookPath(filepath.Join("/usr/sbin", name))
 }
 
-// FreeAddr is host with a TCP port that was free a moment ago.
+// FreeAddr is host with a TCP port that is the test's own until it ends. The
+// port is below those that the system gives away itself (ip_local_port_range);
+// among tests, also those of other processes, an abstract unix socket with its
+// number keeps it reserved.
 func FreeAddr(t testing.TB, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatalf("postfixtest: free port: %v", err)
+	const first, last = 10000, 32000
+	for range 1000 {
+		port := strconv.Itoa(first + rand.IntN(last-first))
+		reserved, err := net.Listen("unix", "@pmilter-test-port-"+port)
+		if err != nil {
+			continue // another test has it
+		}
+		addr := net.JoinHostPort(host, port)
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			reserved.Close()
+			continue
+		}
+		l.Close()
+		t.Cleanup(func() { reserved.Close() })
+		return addr
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("postfixtest: no port of %s is free", host)
+	return ""
 }
 
 // start writes the instance's files and runs its master process.

@@ -1,0 +1,6 @@
+package script
+
+// Services is what the modules of scripts do their work with. An interface is
+// declared beside the module's bindings (bind_store.go has Store); who wires the
+// server gives what implements it. A module whose service is nil throws when it is used.
+type Services struct{}
