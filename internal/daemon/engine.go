@@ -26,9 +26,11 @@ type engine struct {
 	server *milter.Server
 	filter *filter.Filter
 
-	spool   atomic.Pointer[spool.Spool]
-	library atomic.Pointer[library]
-	watches sync.WaitGroup
+	services     *Services
+	stopServices context.CancelFunc
+	spool        atomic.Pointer[spool.Spool]
+	library      atomic.Pointer[library]
+	watches      sync.WaitGroup
 }
 
 // library is the scripts of one configuration.
@@ -39,11 +41,13 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
-	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU}
+	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
+	ctx, e.stopServices = context.WithCancel(ctx)
+	e.watches.Go(func() { e.services.Watch(ctx) })
 	e.library.Store(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter = filter.New(e.filterOptions(cfg))
@@ -82,7 +86,7 @@ const ballastSize = 24 << 20
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
 func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error) {
-	options := libraryOptions(cfg, e.log)
+	options := libraryOptions(cfg, e.services, e.log)
 	options.Limits = e.limits(cfg)
 	l := &library{Library: script.NewLibrary(options)}
 	if err := l.Load(ctx); err != nil {
@@ -100,14 +104,18 @@ func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error)
 	return l, nil
 }
 
-func libraryOptions(cfg *config.Config, log *zap.Logger) script.Options {
-	base := "."
-	if cfg.File != "" {
-		base = filepath.Dir(cfg.File)
-	}
+func libraryOptions(cfg *config.Config, s *Services, log *zap.Logger) script.Options {
 	return script.Options{
-		Base: base, Scripts: cfg.Scripts, Vars: cfg.Vars, Log: log, Limits: limits(cfg),
+		Base: base(cfg), Scripts: cfg.Scripts, Vars: cfg.Vars, Services: s.ForScripts(), Log: log, Limits: limits(cfg),
 	}
+}
+
+// base is the folder that relative names are relative to.
+func base(cfg *config.Config) string {
+	if cfg.File == "" {
+		return "."
+	}
+	return filepath.Dir(cfg.File)
 }
 
 func limits(cfg *config.Config) script.Limits {
@@ -171,6 +179,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 func (e *engine) close() {
 	l := e.library.Load()
 	l.stop()
+	e.stopServices()
 	e.watches.Wait()
 	l.Retire()
 }
