@@ -277,6 +277,39 @@ func TestTrap26WhereAMessageEnds(t *testing.T) {
 	}
 }
 
+// A command that the MTA has begun to send, or has sent already, is served: what
+// it begins is a message under way.
+func TestTrap26CommandUnderWay(t *testing.T) {
+	mail := AppendFrame(nil, byte(wire.CodeMail), []byte("<a>\x00"))
+	synctest.Test(t, func(t *testing.T) {
+		p := dialServer(t, timedServer(), nil)
+		p.offer(everything)
+		p.write(mail[:6])
+		done := stop(t.Context(), p.srv)
+		time.Sleep(31 * time.Second)
+		p.write(mail[6:])
+		p.expect(wire.ActContinue)
+		p.ask(wire.CodeEOB, "", wire.ActContinue)
+		p.cut()
+		if r := <-done; r.err != nil || r.after != 31*time.Second {
+			t.Errorf("half a MAIL: Shutdown: %v after %v", r.err, r.after)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := dialServer(t, timedServer(), nil)
+		p.offer(everything)
+		p.write(append(AppendFrame(nil, byte(wire.CodeHelo), []byte("31s\x00")), mail...))
+		done := stop(t.Context(), p.srv)
+		p.expect(wire.ActContinue)
+		p.expect(wire.ActContinue)
+		p.ask(wire.CodeEOB, "", wire.ActContinue)
+		p.cut()
+		if r := <-done; r.err != nil || r.after != 31*time.Second {
+			t.Errorf("MAIL behind a slow HELO: Shutdown: %v after %v", r.err, r.after)
+		}
+	})
+}
+
 func TestShutdownOfListeners(t *testing.T) {
 	srv := NewServer(Config{NewSession: func(c *Conn) Session { return &recorder{conn: c} }})
 	ends := make(chan error)
