@@ -59,10 +59,11 @@ func faultScript(phase, args, key string) string {
 	return b.String()
 }
 
-// shortLimits make the tests quick.
+// shortLimits make the tests quick, but leave a slow machine time for the faults
+// that are found out without them.
 func shortLimits() map[string]string {
 	return map[string]string{
-		"handler.timeout": `"2s"`, "handler.eom_timeout": `"2s"`, "handler.cpu": `"1s"`,
+		"handler.timeout": `"4s"`, "handler.eom_timeout": `"4s"`, "handler.cpu": `"3s"`,
 	}
 }
 
