@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,6 +307,46 @@ func TestTrap26CommandUnderWay(t *testing.T) {
 		p.cut()
 		if r := <-done; r.err != nil || r.after != 31*time.Second {
 			t.Errorf("MAIL behind a slow HELO: Shutdown: %v after %v", r.err, r.after)
+		}
+	})
+}
+
+// deadlineConn calls before, once, ahead of the next deadline that is set.
+type deadlineConn struct {
+	net.Conn
+	before atomic.Pointer[func()]
+}
+
+func (c *deadlineConn) SetReadDeadline(t time.Time) error {
+	if before := c.before.Swap(nil); before != nil {
+		(*before)()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// The deadline by which Shutdown wakes a reader may be overwritten by the reader's
+// own, which it was about to set.
+func TestTrap26WakingIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := timedServer()
+		here, there := net.Pipe()
+		nc := &deadlineConn{Conn: there}
+		p := &peer{t: t, nc: here, frames: NewFrameReader(here, 0), srv: srv, served: make(chan struct{})}
+		go func() {
+			defer close(p.served)
+			srv.ServeConn(nc, "test")
+		}()
+		p.offer(everything)
+		var closed time.Time
+		shut := func() {
+			closed = time.Now()
+			srv.beginDrain()
+			srv.beginClose()
+		}
+		nc.before.Store(&shut)
+		p.cut()
+		if d := time.Since(closed); d != 0 {
+			t.Errorf("it ended %v after it was to be closed", d)
 		}
 	})
 }
