@@ -18,7 +18,7 @@ import (
 // budget is what all bodies together may hold in memory, room that they have
 // not used yet included: past it a body goes into a file before it has reached
 // the threshold.
-const budget = 32 << 20
+const budget = 16 << 20
 
 // Spool makes bodies. Safe for concurrent use.
 type Spool struct {
