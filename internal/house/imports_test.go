@@ -26,6 +26,7 @@ func layers() []layer {
 			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
+			"internal/resolver",
 		}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
@@ -34,6 +35,7 @@ func layers() []layer {
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
 		{"internal/store", nil},
+		{"internal/resolver", nil},
 		{"internal/config", []string{"internal/milter"}}, // to check addresses
 		{"internal/milter", nil},
 		{"internal/mailedit", []string{"internal/mail"}},
