@@ -34,6 +34,9 @@ type Config struct {
 	Milter  Milter
 	Handler Handler
 	Log     Log
+	DNS     DNS
+	// Permissions is what scripts may reach: nothing by default.
+	Permissions Permissions
 	// Vars is for the scripts: values are string, int64, float64, bool, []any
 	// and map[string]any; dates are strings as written.
 	Vars map[string]any
@@ -104,8 +107,10 @@ func Default() *Config {
 			MaxValue:   64 << 20,
 			OnError:    Tempfail,
 		},
-		Log:  Log{Level: "info", Format: "auto"},
-		Vars: map[string]any{},
+		Log:         Log{Level: "info", Format: "auto"},
+		DNS:         DNS{Servers: []string{}, Timeout: 3 * time.Second},
+		Permissions: Permissions{Net: []string{}, Exec: []string{}},
+		Vars:        map[string]any{},
 	}
 }
 

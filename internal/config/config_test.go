@@ -87,6 +87,12 @@ cpu         = "1s"
 memory      = "1GiB"
 max_value   = "64MB"
 on_error    = "accept"
+[dns]
+servers = ["192.0.2.53", "[2001:db8::53]:5353", "ns.example.org:53"]
+timeout = "1s"
+[permissions]
+net  = ["api.example.org:443", "*.example.net", "unix:/run/x.sock", "10.0.0.0/8", "${HOST:-x}"]
+exec = "/usr/bin/spamc"
 [vars]
 secret = "<${SECRET}>"
 list = [1, 2.5, true, "${SECRET}", [{ a = "$${x}" }]]
@@ -118,6 +124,11 @@ format = "json"
 			Memory: 1 << 30, MaxValue: 64e6, OnError: Accept,
 		},
 		Log: Log{Level: "debug", Format: "json"},
+		DNS: DNS{Servers: []string{"192.0.2.53:53", "[2001:db8::53]:5353", "ns.example.org:53"}, Timeout: time.Second},
+		Permissions: Permissions{
+			Net:  []string{"api.example.org:443", "*.example.net", "unix:/run/x.sock", "10.0.0.0/8", "x"},
+			Exec: []string{"/usr/bin/spamc"},
+		},
 		Vars: map[string]any{
 			"secret": "<${DIR}>",
 			"list":   []any{int64(1), 2.5, true, "${DIR}", []any{map[string]any{"a": "${x}"}}},

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"pmilter/internal/permit"
 )
 
 // loader checks one file and fills config from it.
@@ -57,8 +59,10 @@ func (l *loader) schema() []key {
 		{"handler.on_error", choice(&c.Handler.OnError, Tempfail, Accept, Reject)},
 
 		{"store", later},
-		{"dns", later},
-		{"permissions", later},
+		{"dns.servers", servers(&c.DNS.Servers)},
+		{"dns.timeout", duration(&c.DNS.Timeout, time.Millisecond)},
+		{"permissions.net", permissions(&c.Permissions.Net, `an entry like "host:port"`, permit.CheckNet)},
+		{"permissions.exec", permissions(&c.Permissions.Exec, "a program's path", permit.CheckExec)},
 		{"decisions", later},
 		{"queue", later},
 		{"admin", later},
