@@ -109,6 +109,12 @@ func (w *World) exception(what string, err error, at []goja.StackFrame) goja.Val
 	if errors.As(err, &coded) {
 		set("code", coded.Code())
 	}
+	var described interface {
+		describe(w *World, o *goja.Object)
+	}
+	if errors.As(err, &described) {
+		described.describe(w, o)
+	}
 	var stack bytes.Buffer
 	fmt.Fprintf(&stack, "%s: %s: %s\n", name, what, message(err))
 	for i := range at {

@@ -28,7 +28,9 @@ type Matcher interface {
 	Find(text []byte, stop func() bool) []int
 }
 
-func matchModule() module { return module{[]string{"matcher"}, (*World).matcherExport} }
+func matchModule() module {
+	return module{exports: []string{"matcher"}, export: (*World).matcherExport}
+}
 
 // matcherExport is matcher(patterns, { ignoreCase }).
 func (w *World) matcherExport(string) goja.Value {

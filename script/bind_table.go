@@ -16,7 +16,7 @@ type Table interface {
 	Get(key string) (value string, found bool)
 }
 
-func tableModule() module { return module{[]string{"table"}, (*World).tableExport} }
+func tableModule() module { return module{exports: []string{"table"}, export: (*World).tableExport} }
 
 // tableExport is table(spec). It may be called while scripts are loaded: a table
 // that cannot be read is a fault of the script that names it.

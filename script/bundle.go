@@ -46,7 +46,7 @@ func newBundle(o Options) (*bundle, seen, Faults) {
 	if faults.Fatal() {
 		return nil, look, faults
 	}
-	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files)}
+	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files), jobs: o.Jobs}
 	if real, err := filepath.EvalSymlinks(base); err == nil {
 		b.real = real
 	}
@@ -62,10 +62,11 @@ type builder struct {
 	names      *namer
 	look       seen
 	faults     Faults
+	jobs       bool
 }
 
 func (b *builder) build() *bundle {
-	watched := &importer{base: b.real, vars: b.vars}
+	watched := &importer{base: b.real, vars: b.vars, jobs: b.jobs}
 	result := api.Build(b.options(watched))
 	b.messages(result.Errors, false)
 	b.messages(result.Warnings, true)

@@ -152,6 +152,7 @@ func (w *World) single(name string, make func() goja.Value) goja.Value {
 type classes struct {
 	session, address, message, headers, part, partHeaders, verdict *class
 	table, matcher                                                 *class
+	response, responseHeaders                                      *class
 }
 
 func newClasses() *classes {
@@ -159,5 +160,6 @@ func newClasses() *classes {
 		session: sessionClass(), address: addressClass(), message: messageClass(),
 		headers: headersClass(), part: partClass(), partHeaders: partHeadersClass(), verdict: &class{name: "Verdict"},
 		table: tableClass(), matcher: matcherClass(),
+		response: responseClass(), responseHeaders: responseHeadersClass(),
 	}
 }

@@ -22,6 +22,7 @@ const (
 type importer struct {
 	base string
 	vars map[string]any
+	jobs bool // the scripts are those of jobs
 
 	mu       sync.Mutex // esbuild resolves on many goroutines
 	relative map[string]bool
@@ -53,8 +54,12 @@ func (p *importer) resolve(build api.PluginBuild, a api.OnResolveArgs) api.OnRes
 	name := a.Path
 	switch {
 	case name == "pmilter" || strings.HasPrefix(name, "pmilter/"):
-		if _, built := modules()[name]; !built {
+		m, built := modules()[name]
+		switch {
+		case !built:
 			return refuse(moduleFault(name))
+		case m.jobs && !p.jobs:
+			return refuse(name + " is for the scripts of jobs alone: a filter puts the message on a queue, and the queue's job does the rest")
 		}
 		return api.OnResolveResult{Path: name, Namespace: ownModules}
 	case strings.HasPrefix(name, "http:") || strings.HasPrefix(name, "https:") || strings.HasPrefix(name, "//"):

@@ -19,7 +19,9 @@ type Options struct {
 	// Services is what the modules do their work with.
 	Services Services
 	Limits   Limits
-	Log      *zap.Logger
+	// Jobs: each script is a job's, and may import what only jobs may.
+	Jobs bool
+	Log  *zap.Logger
 	// Settle is how long Watch waits for more changes after one; 0 is 100 ms.
 	Settle time.Duration
 }

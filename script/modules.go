@@ -18,28 +18,35 @@ type module struct {
 	exports []string
 	// export makes one of them in a world, at the import's first use.
 	export func(w *World, name string) goja.Value
+	// jobs: only the scripts of jobs may import it.
+	jobs bool
 }
 
 // modules are those that are built, by name. The exports of pmilter/vars are the
 // configuration's.
 func modules() map[string]module {
 	return map[string]module{
-		"pmilter":       {[]string{"accept", "reject", "tempfail", "discard", "skip", "note"}, (*World).verdictExport},
 		"pmilter/match": matchModule(),
 		"pmilter/table": tableModule(),
-		"pmilter/vars":  {nil, (*World).varsExport},
+		"pmilter":       {exports: []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, export: (*World).verdictExport},
+		"pmilter/vars":  {export: (*World).varsExport},
+		"pmilter/dns":   {exports: []string{"resolve", "reverse", "dnsbl"}, export: (*World).dnsExport},
+		"pmilter/http":  {exports: []string{"fetch"}, export: (*World).httpExport},
+		"pmilter/net":   {exports: []string{"exchange"}, export: (*World).netExport},
+		"pmilter/exec":  {exports: []string{"run"}, export: (*World).execExport, jobs: true},
+		"pmilter/smtp":  {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
 	}
 }
 
 // moduleFault says why a module of ours cannot be imported.
 func moduleFault(name string) string {
-	planned := []string{"queue", "store", "dns", "auth", "http", "net", "exec", "smtp", "test"}
+	planned := []string{"queue", "store", "auth", "test"}
 	short := strings.TrimPrefix(name, "pmilter/")
 	if slices.Contains(planned, short) {
 		return name + " is not built yet"
 	}
 	message := "no such module: " + name
-	if near := nearest(short, append(planned, "vars", "table", "match")); near != "" {
+	if near := nearest(short, append(planned, "vars", "table", "match", "dns", "http", "net", "exec", "smtp")); near != "" {
 		message += fmt.Sprintf(" (did you mean %q?)", "pmilter/"+near)
 	}
 	return message

@@ -6,4 +6,9 @@ package script
 type Services struct {
 	Tables   Tables
 	Matchers Matchers
+	DNS      DNS
+	HTTP     HTTP
+	Net      Net
+	Exec     Exec // jobs alone
+	SMTP     SMTP // jobs alone
 }

@@ -22,6 +22,7 @@ func TestTypesAreTheBindings(t *testing.T) {
 		"Session": all.session, "Address": all.address, "Message": all.message,
 		"Headers": all.headers, "Part": all.part, "PartHeaders": all.partHeaders,
 		"Table": all.table, "Matcher": all.matcher,
+		"Response": all.response, "ResponseHeaders": all.responseHeaders,
 	} {
 		bound := slices.Sorted(maps.Keys(c.get))
 		bound = append(bound, slices.Collect(maps.Keys(c.methods))...)

@@ -328,3 +328,196 @@ declare module "pmilter/match" {
     find(text: string | Uint8Array): number[];
   }
 }
+
+declare module "pmilter/dns" {
+  /** Where mail for a domain goes. @example const mx: MX[] = await resolve("example.org", "MX") */
+  export interface MX {
+    /** The lowest is tried first. @example mx[0]?.preference */
+    preference: number;
+    /** The host, in lower case, "" for a domain that takes no mail. @example mx[0]?.exchange */
+    exchange: string;
+  }
+  /** Where a service is. @example const list: SRV[] = await resolve("_imaps._tcp.example.org", "SRV") */
+  export interface SRV {
+    /** The lowest is tried first. @example list[0]?.priority */
+    priority: number;
+    /** The share among the same priority. @example list[0]?.weight */
+    weight: number;
+    /** The port. @example list[0]?.port */
+    port: number;
+    /** The host, in lower case, "" for none. @example list[0]?.name */
+    name: string;
+  }
+  /** What DNS lists say of an address. @example const l: Listing = await dnsbl("192.0.2.7", "zen.example.org") */
+  export interface Listing {
+    /** Whether a list that answered has it. @example if (l.listed) return reject() */
+    listed: boolean;
+    /** The lists that have it, with the addresses 127.x.x.x that say why. @example l.zones.map((z) => z.zone) */
+    zones: { zone: string; codes: string[] }[];
+    /** The lists that could not be asked, or that do not answer us. @example l.errors.length > 0 */
+    errors: { zone: string; code: string; message: string }[];
+  }
+  /**
+   * The records of a name: addresses, names, or the strings of TXT records joined. What is not there is a
+   * DNSError with the code "ENOTFOUND" or "ENODATA".
+   * @example const [address] = await resolve("mail.example.org", "A")
+   */
+  export function resolve(name: string, type?: "A" | "AAAA" | "TXT" | "PTR" | "NS" | "CNAME"): Promise<string[]>;
+  export function resolve(name: string, type: "MX"): Promise<MX[]>;
+  export function resolve(name: string, type: "SRV"): Promise<SRV[]>;
+  /** The names of an address, as its owner wrote them. @example const names = await reverse("192.0.2.7") */
+  export function reverse(ip: string): Promise<string[]>;
+  /** Asks DNS lists about an address, all at once; null is listed nowhere. @example (await dnsbl(session.client.ip, ["a.example", "b.example"])).listed */
+  export function dnsbl(ip: string | null, zone: string | string[]): Promise<Listing>;
+  const dns: { resolve: typeof resolve; reverse: typeof reverse; dnsbl: typeof dnsbl };
+  export default dns;
+}
+
+declare module "pmilter/http" {
+  /** How to ask. @example const options: RequestOptions = { method: "POST", body: "x", timeout: "3s" } */
+  export interface RequestOptions {
+    /** "GET" unless said otherwise. @example { method: "PUT" } */
+    method?: string;
+    /** An object or pairs. @example { headers: { Authorization: "Bearer " + vars.token } } */
+    headers?: Record<string, string> | [string, string][];
+    /** What is sent; an object as JSON.stringify(it). @example { body: new URLSearchParams({ q: "x" }) } */
+    body?: string | Uint8Array | ArrayBuffer | URLSearchParams;
+    /** "10s" unless said otherwise; milliseconds as a number. @example { timeout: "2s" } */
+    timeout?: string | number;
+    /** The most bytes that the answer may have; 8 MiB unless said otherwise. @example { maxSize: 65536 } */
+    maxSize?: number;
+    /** Redirects are followed, up to five; are the answer; or are an error. @example { redirect: "manual" } */
+    redirect?: "follow" | "manual" | "error";
+  }
+  /** The header of an answer; names match without case. @example response.headers.get("content-type") */
+  export interface ResponseHeaders {
+    /** All of that name, joined by ", "; null for none. @example response.headers.get("etag") */
+    get(name: string): string | null;
+    /** All of that name. @example response.headers.getAll("set-cookie") */
+    getAll(name: string): string[];
+    /** Whether there is one. @example response.headers.has("retry-after") */
+    has(name: string): boolean;
+    /** All, names in lower case. @example for (const [name, value] of response.headers.entries()) console.log(name, value) */
+    entries(): [string, string][];
+  }
+  /** An answer, whatever its status. @example const response: Response = await fetch("https://api.example.org/") */
+  export interface Response {
+    /** The code. @example response.status === 404 */
+    readonly status: number;
+    /** The words after the code. @example response.statusText // "Not Found" */
+    readonly statusText: string;
+    /** Whether the status is 200 to 299. @example if (!response.ok) return tempfail() */
+    readonly ok: boolean;
+    /** Who answered, after redirects. @example response.url */
+    readonly url: string;
+    /** Whether there were redirects. @example response.redirected */
+    readonly redirected: boolean;
+    /** The header. @example response.headers.get("content-type") */
+    readonly headers: ResponseHeaders;
+    /** The body as text. @example await response.text() */
+    text(): Promise<string>;
+    /** The body as JSON; a SyntaxError when it is none. @example (await response.json()).score */
+    json(): Promise<any>;
+    /** The body. @example (await response.bytes()).length */
+    bytes(): Promise<Uint8Array>;
+  }
+  /** Sends a request to a host that [permissions] net allows. @example const response = await fetch("https://api.example.org/check", { method: "POST", body: "x" }) */
+  export function fetch(url: string | URL, options?: RequestOptions): Promise<Response>;
+  const http: { fetch: typeof fetch };
+  export default http;
+}
+
+declare module "pmilter/net" {
+  /** How to exchange. @example const options: ExchangeOptions = { until: "\n", timeout: "3s" } */
+  export interface ExchangeOptions {
+    /** "10s" unless said otherwise; milliseconds as a number. @example { timeout: 500 } */
+    timeout?: string | number;
+    /** The most bytes that the answer may have; 8 MiB unless said otherwise. @example { maxSize: 1024 } */
+    maxSize?: number;
+    /** Ends the answer. Without it our side is closed for sending after the data, and the answer ends when the server closes. @example { until: "\0" } */
+    until?: string | Uint8Array;
+  }
+  /** Sends to a host or socket that [permissions] net allows, and reads the answer. @example const answer = await exchange("127.0.0.1:3310", "zPING\0", { until: "\0" }) */
+  export function exchange(address: string, data: string | Uint8Array, options?: ExchangeOptions): Promise<Uint8Array>;
+  const net: { exchange: typeof exchange };
+  export default net;
+}
+
+declare module "pmilter/exec" {
+  /** How to run. @example const options: RunOptions = { input: "x", timeout: "10s", env: { LANG: "C" } } */
+  export interface RunOptions {
+    /** Standard input. @example { input: job.message.raw() } */
+    input?: string | Uint8Array;
+    /** Then the program is killed; the job's own timeout unless said otherwise. @example { timeout: "30s" } */
+    timeout?: string | number;
+    /** Variables besides PATH, HOME, USER, LANG, LC_ALL, TZ and TMPDIR. @example { env: { RECIPIENT: "b@example.net" } } */
+    env?: Record<string, string>;
+    /** The most bytes of each output; 8 MiB unless said otherwise. @example { maxSize: 65536 } */
+    maxSize?: number;
+  }
+  /** How a program ended. @example const result: Result = await run("/usr/bin/true") */
+  export interface Result {
+    /** Its exit status; 128 and the signal's number when a signal ended it. @example result.code !== 0 */
+    code: number;
+    /** The signal that ended it, "" for none. @example result.signal === "SIGSEGV" */
+    signal: string;
+    /** What it wrote. @example result.stdout.trim() */
+    stdout: string;
+    /** What it complained of. @example result.stderr */
+    stderr: string;
+  }
+  /** Runs a program that [permissions] exec allows, without a shell. Jobs alone. @example const { code } = await run("/usr/bin/spamc", ["-c"], { input: "x" }) */
+  export function run(program: string, args?: string[], options?: RunOptions): Promise<Result>;
+  const exec: { run: typeof run };
+  export default exec;
+}
+
+declare module "pmilter/smtp" {
+  /** What to send, and how. @example const mail: Mail = { server: "127.0.0.1:25", from: "", to: ["a@example.org"], message: "Subject: x\n\nx\n" } */
+  export interface Mail {
+    /** "host:port" or "unix:/path", as [permissions] net allows. @example { server: "relay.example.org:25" } */
+    server: string;
+    /** The envelope sender, "" for bounces. @example { from: "bounces@example.org" } */
+    from: string;
+    /** The envelope recipients. @example { to: ["a@example.org", "b@example.org"] } */
+    to: string | string[];
+    /** The message: text, bytes or a job's message. @example { message: job.message } */
+    message: string | Uint8Array | { raw(): Uint8Array };
+    /** The name to say; the host's unless said otherwise. @example { helo: "mail.example.org" } */
+    helo?: string;
+    /** TLS when it is offered; TLS with a certificate that is checked; from the beginning (port 465); never. @example { tls: "verify" } */
+    tls?: "opportunistic" | "verify" | "implicit" | "none";
+    /** Who we are; never without TLS that is verified. @example { auth: { user: "u", pass: "p" } } */
+    auth?: { user: string; pass: string };
+    /** "5m" unless said otherwise. @example { timeout: "30s" } */
+    timeout?: string | number;
+    /** Whether the others get it when some recipients are refused. @example { partial: true } */
+    partial?: boolean;
+  }
+  /** A recipient that the server refused. @example result.rejected.map((r) => r.address) */
+  export interface Rejected {
+    /** Who. @example r.address */
+    address: string;
+    /** The reply's code. @example r.code === 550 */
+    code: number;
+    /** The enhanced code, "" for none. @example r.enhanced === "5.1.1" */
+    enhanced: string;
+    /** The reply's text. @example r.text */
+    text: string;
+    /** Whether trying again is of no use. @example r.permanent */
+    permanent: boolean;
+  }
+  /** What became of it. @example const result: Sent = await send(mail) */
+  export interface Sent {
+    /** What the server said at the end. @example result.reply */
+    reply: string;
+    /** The recipients that it took. @example result.accepted.length */
+    accepted: string[];
+    /** Those that it refused, with partial alone. @example result.rejected.length */
+    rejected: Rejected[];
+  }
+  /** Hands a message to a server. Jobs alone. @example await send({ server: "127.0.0.1:25", from: "", to: "a@example.org", message: job.message }) */
+  export function send(mail: Mail): Promise<Sent>;
+  const smtp: { send: typeof send };
+  export default smtp;
+}

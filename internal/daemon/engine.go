@@ -44,6 +44,7 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
+		e.services.Close()
 		return nil, err
 	}
 	ctx, e.stopServices = context.WithCancel(ctx)
@@ -173,6 +174,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	e.services.Configure(cfg)
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
@@ -189,4 +191,5 @@ func (e *engine) close() {
 	e.stopServices()
 	e.watches.Wait()
 	l.Retire()
+	e.services.Close()
 }

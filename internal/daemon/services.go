@@ -16,11 +16,12 @@ import (
 type Services struct {
 	tables   *table.Tables
 	matchers *match.Cache
+	outside  *outside
 }
 
 // NewServices makes the services of a configuration; Watch keeps them up to date.
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
-	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache()}
+	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg)}
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.
@@ -28,8 +29,18 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
-	return script.Services{Tables: tables{s.tables}, Matchers: matchers{s.matchers}}
+	return script.Services{
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers},
+		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
+	}
 }
+
+// Configure takes another configuration's permissions and name servers: at once,
+// and for connections that are open, too.
+func (s *Services) Configure(cfg *config.Config) { s.outside.configure(cfg) }
+
+// Close ends what is under way outside. The scripts' worlds are gone before.
+func (s *Services) Close() { s.outside.close() }
 
 type tables struct{ *table.Tables }
 
