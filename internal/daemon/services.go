@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"pmilter/internal/config"
+	"pmilter/internal/mailout"
 	"pmilter/internal/match"
 	"pmilter/internal/table"
 	"pmilter/script"
@@ -33,6 +34,13 @@ func (s *Services) ForScripts() script.Services {
 		Tables: tables{s.tables}, Matchers: matchers{s.matchers},
 		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
+}
+
+// ForJobs is those of filters and what only jobs may use.
+func (s *Services) ForJobs() script.Services {
+	all := s.ForScripts()
+	all.Exec, all.SMTP = scriptExec{s.outside.dialer}, scriptSMTP{&mailout.Sender{Dialer: s.outside.dialer}}
+	return all
 }
 
 // Configure takes another configuration's permissions and name servers: at once,
