@@ -22,7 +22,8 @@ import (
 )
 
 // TestDocsScripts: every block of JavaScript or TypeScript in the documents is a
-// script that loads without a fault. It is given a mail, and must not fail in it;
+// script that loads without a fault. It is given a mail, and must not fail in it
+// (others answer as cannedAnswers says; "js job" is loaded as a job's script);
 // after "<!-- mail: WHAT => RESULT -->" it must give that result. A block with a
 // file's name is a neighbour that the others can import. "js fragment" is left alone.
 func TestDocsScripts(t *testing.T) {
@@ -50,7 +51,7 @@ func TestDocsScripts(t *testing.T) {
 					for key, value := range cfg.Vars {
 						vars[key] = value
 					}
-				case b.file != "" && b.file != "fragment":
+				case b.file != "" && b.file != "fragment" && b.file != "job":
 					write(t, dir, b.file, b.text)
 				}
 			}
@@ -62,6 +63,10 @@ func TestDocsScripts(t *testing.T) {
 				if file == "" {
 					file = "scripts/" + strings.NewReplacer("/", "-", ":", "-", ".", "-").Replace(b.at) + "." + b.lang
 					write(t, dir, file, b.text)
+				}
+				if b.file == "job" {
+					t.Run(b.at, func(t *testing.T) { loadJobExample(t, b, dir, vars) })
+					continue
 				}
 				t.Run(b.at, func(t *testing.T) { playExample(t, b, dir, file, vars) })
 			}
@@ -85,9 +90,11 @@ func write(t *testing.T, dir, name, text string) string {
 func playExample(t *testing.T, b docBlock, dir, file string, vars map[string]any) {
 	t.Helper()
 	core, log := observer.New(zapcore.WarnLevel)
+	services := daemon.NewServices(&config.Config{File: filepath.Join(dir, "pmilter.toml")}, zap.New(core)).ForScripts()
+	cannedAnswers(t, b.at, &services)
 	library := script.NewLibrary(script.Options{
 		Base: dir, Scripts: []string{filepath.Join(dir, file)}, Vars: vars, Log: zap.New(core),
-		Services: daemon.NewServices(&config.Config{File: filepath.Join(dir, "pmilter.toml")}, zap.New(core)).ForScripts(),
+		Services: services,
 		Limits:   script.Limits{Timeout: time.Minute, CPU: time.Minute, Memory: 1 << 30, MaxValue: 64 << 20},
 	})
 	defer library.Retire()

@@ -36,11 +36,11 @@ func layers() []layer {
 		{"internal/admin", nil},
 		{"internal/store", nil},
 		{"internal/resolver", nil},
-		{"internal/permit", nil},
 		{"internal/program", []string{"internal/permit"}},
 		{"internal/mailout", []string{"internal/permit"}},
 		{"internal/reach", []string{"internal/permit"}},
 		{"internal/config", []string{"internal/milter", "internal/permit"}}, // to check addresses
+		{"internal/permit", nil},
 		{"internal/milter", nil},
 		{"internal/mailedit", []string{"internal/mail"}},
 		{"internal/mail", nil},
