@@ -66,7 +66,7 @@ func (w *World) dnsResolve(call goja.FunctionCall) goja.Value {
 	dns := w.set.o.Services.DNS
 	return async(w, "dns.resolve", func(ctx context.Context) ([]DNSRecord, error) {
 		if dns == nil {
-			return nil, missingService{"pmilter/dns"}
+			return nil, missingServiceError{"pmilter/dns"}
 		}
 		return dns.Resolve(ctx, name, kind)
 	}, func(records []DNSRecord) goja.Value {
@@ -90,7 +90,7 @@ func (w *World) dnsReverse(call goja.FunctionCall) goja.Value {
 	dns := w.set.o.Services.DNS
 	return async(w, "dns.reverse", func(ctx context.Context) ([]string, error) {
 		if dns == nil {
-			return nil, missingService{"pmilter/dns"}
+			return nil, missingServiceError{"pmilter/dns"}
 		}
 		return dns.Reverse(ctx, ip)
 	}, w.texts)
@@ -106,7 +106,7 @@ func (w *World) dnsBL(call goja.FunctionCall) goja.Value {
 		ip := w.addressArg(call, 0, "dns.dnsbl")
 		ask = func(ctx context.Context) (DNSListing, error) {
 			if dns == nil {
-				return DNSListing{}, missingService{"pmilter/dns"}
+				return DNSListing{}, missingServiceError{"pmilter/dns"}
 			}
 			return dns.DNSBL(ctx, ip, zones)
 		}

@@ -62,7 +62,7 @@ func (w *World) run(call goja.FunctionCall) goja.Value {
 	service := w.set.o.Services.Exec
 	return async(w, "exec.run", func(ctx context.Context) (ExecResult, error) {
 		if service == nil {
-			return ExecResult{}, missingService{"pmilter/exec"}
+			return ExecResult{}, missingServiceError{"pmilter/exec"}
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

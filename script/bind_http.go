@@ -69,7 +69,7 @@ func (w *World) fetch(call goja.FunctionCall) goja.Value {
 	http := w.set.o.Services.HTTP
 	return async(w, "fetch", func(ctx context.Context) (*HTTPResponse, error) {
 		if http == nil {
-			return nil, missingService{"pmilter/http"}
+			return nil, missingServiceError{"pmilter/http"}
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

@@ -35,7 +35,7 @@ func (w *World) exchange(call goja.FunctionCall) goja.Value {
 	service := w.set.o.Services.Net
 	return async(w, "net.exchange", func(ctx context.Context) ([]byte, error) {
 		if service == nil {
-			return nil, missingService{"pmilter/net"}
+			return nil, missingServiceError{"pmilter/net"}
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

@@ -88,7 +88,7 @@ func (w *World) sendMail(call goja.FunctionCall) goja.Value {
 	service := w.set.o.Services.SMTP
 	return async(w, "smtp.send", func(ctx context.Context) (SMTPResult, error) {
 		if service == nil {
-			return SMTPResult{}, missingService{"pmilter/smtp"}
+			return SMTPResult{}, missingServiceError{"pmilter/smtp"}
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

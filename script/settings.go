@@ -192,7 +192,7 @@ func (w *World) texts(list []string) goja.Value {
 	return w.rt.NewArray(values...)
 }
 
-// missingService is the error of a module whose service is not there.
-type missingService struct{ module string }
+// missingServiceError is the error of a module whose service is not there.
+type missingServiceError struct{ module string }
 
-func (e missingService) Error() string { return e.module + " is not available here" }
+func (e missingServiceError) Error() string { return e.module + " is not available here" }

@@ -171,8 +171,10 @@ func TestFilterRspamd(t *testing.T) {
 		{`{"action": "reject", "milter": {"reject": "discard"}}`, "eom d"},
 		{`{"action": "discard"}`, "eom d"},
 		{`{"action": "quarantine"}`, "eom c; quarantine: rspamd"},
-		{`{"action": "no action", "milter": {"add_headers": {"X-A": {"value": "1", "order": 1}, "X-B": ["2", {"value": "3"}]}, "remove_headers": {"To": 0}}}`,
-			"eom c; delete header To (number 1); add header X-A:  1; add header X-B:  2; add header X-B:  3"},
+		{
+			`{"action": "no action", "milter": {"add_headers": {"X-A": {"value": "1", "order": 1}, "X-B": ["2", {"value": "3"}]}, "remove_headers": {"To": 0}}}`,
+			"eom c; delete header To (number 1); add header X-A:  1; add header X-B:  2; add header X-B:  3",
+		},
 		{`{"action": "something new"}`, "eom 451 4.3.0 Message filter error, try again later"},
 		{`{`, "eom 451 4.3.0 Message filter error, try again later"},
 		{``, "eom 451 4.3.0 Message filter error, try again later"},

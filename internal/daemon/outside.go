@@ -52,6 +52,7 @@ func (o *outside) close() {
 // scriptDNS is a resolver as scripts know it.
 type scriptDNS struct{ r *resolver.Resolver }
 
+// Resolve implements script.DNS.
 func (s scriptDNS) Resolve(ctx context.Context, name, kind string) ([]script.DNSRecord, error) {
 	records, err := s.r.Resolve(ctx, name, kind)
 	list := make([]script.DNSRecord, len(records))
@@ -61,10 +62,12 @@ func (s scriptDNS) Resolve(ctx context.Context, name, kind string) ([]script.DNS
 	return list, err
 }
 
+// Reverse implements script.DNS.
 func (s scriptDNS) Reverse(ctx context.Context, ip netip.Addr) ([]string, error) {
 	return s.r.Reverse(ctx, ip)
 }
 
+// DNSBL implements script.DNS.
 func (s scriptDNS) DNSBL(ctx context.Context, ip netip.Addr, zones []string) (script.DNSListing, error) {
 	l, err := s.r.DNSBL(ctx, ip, zones)
 	out := script.DNSListing{Listed: l.Listed}
@@ -80,6 +83,7 @@ func (s scriptDNS) DNSBL(ctx context.Context, ip netip.Addr, zones []string) (sc
 // scriptHTTP is a client as scripts know it.
 type scriptHTTP struct{ c *reach.Client }
 
+// Fetch implements script.HTTP.
 func (s scriptHTTP) Fetch(ctx context.Context, r script.HTTPRequest) (*script.HTTPResponse, error) {
 	resp, err := s.c.Fetch(ctx, reach.Request(r))
 	if err != nil {
@@ -92,6 +96,7 @@ func (s scriptHTTP) Fetch(ctx context.Context, r script.HTTPRequest) (*script.HT
 // scriptNet is a client as scripts know it.
 type scriptNet struct{ c *reach.Client }
 
+// Exchange implements script.Net.
 func (s scriptNet) Exchange(ctx context.Context, x script.NetExchange) ([]byte, error) {
 	return s.c.Exchange(ctx, reach.Exchange(x))
 }

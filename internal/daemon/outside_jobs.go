@@ -14,6 +14,7 @@ import (
 // scriptExec runs programs for jobs, under the rules that hold now.
 type scriptExec struct{ d *permit.Dialer }
 
+// Run implements script.Exec.
 func (s scriptExec) Run(ctx context.Context, p script.ExecProgram) (script.ExecResult, error) {
 	r, err := program.Run(ctx, s.d.Rules(), program.Command(p))
 	return script.ExecResult(r), err
@@ -22,9 +23,10 @@ func (s scriptExec) Run(ctx context.Context, p script.ExecProgram) (script.ExecR
 // scriptSMTP sends mail for jobs.
 type scriptSMTP struct{ s *mailout.Sender }
 
+// Send implements script.SMTP.
 func (s scriptSMTP) Send(ctx context.Context, m script.SMTPMessage) (script.SMTPResult, error) {
 	r, err := s.s.Send(ctx, mailout.Message(m))
-	var no *mailout.Refusal
+	var no *mailout.RefusedError
 	if errors.As(err, &no) {
 		return script.SMTPResult{}, &script.SMTPError{SMTPRejected: script.SMTPRejected(no.Rejected), Rejected: rejected(no.All)}
 	}

@@ -53,13 +53,13 @@ type Rejected struct {
 	Permanent bool
 }
 
-// Refusal is a server's no. Address is "" when it is not about one recipient.
-type Refusal struct {
+// RefusedError is a server's no. Address is "" when it is not about one recipient.
+type RefusedError struct {
 	Rejected
 	All []Rejected // every recipient that was refused
 }
 
-func (e *Refusal) Error() string {
+func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%d %s %s", e.Code, e.Enhanced, e.Text)
 }
 
@@ -71,7 +71,7 @@ type Sender struct {
 }
 
 // Send connects, sends one message and disconnects. It returns when ctx is done.
-// The error is a *Refusal, a *permit.Error, or one of the network's. After the
+// The error is a *RefusedError, a *permit.Error, or one of the network's. After the
 // message's last byte was sent, an error of the network leaves open whether the
 // server has it.
 func (s *Sender) Send(ctx context.Context, m Message) (Result, error) {
@@ -117,7 +117,7 @@ func (s *Sender) talk(conn net.Conn, t permit.Target, m Message) (Result, error)
 	var r Result
 	for _, to := range m.To {
 		err := refusal(c.Rcpt(to, nil), to)
-		var no *Refusal
+		var no *RefusedError
 		switch {
 		case errors.As(err, &no):
 			r.Rejected = append(r.Rejected, no.Rejected)
@@ -129,7 +129,7 @@ func (s *Sender) talk(conn net.Conn, t permit.Target, m Message) (Result, error)
 	}
 	if len(r.Rejected) > 0 && (!m.Partial || len(r.Accepted) == 0) {
 		_ = c.Quit() // nothing was sent
-		return Result{}, &Refusal{worst(r.Rejected), r.Rejected}
+		return Result{}, &RefusedError{worst(r.Rejected), r.Rejected}
 	}
 	data, err := c.Data()
 	if err != nil {
@@ -227,12 +227,12 @@ func mailOptions(c *smtp.Client, m Message) (*smtp.MailOptions, error) {
 	o.UTF8 = offered && (need || !ascii(header))
 	if need && !offered {
 		_ = c.Quit() // nothing was sent
-		return nil, &Refusal{Rejected: Rejected{Code: 550, Enhanced: "5.6.7", Text: "the server does not take addresses beyond ASCII (SMTPUTF8)", Permanent: true}}
+		return nil, &RefusedError{Rejected: Rejected{Code: 550, Enhanced: "5.6.7", Text: "the server does not take addresses beyond ASCII (SMTPUTF8)", Permanent: true}}
 	}
 	return o, nil
 }
 
-// refusal is a reply of the server as a *Refusal, any other error as it is.
+// refusal is a reply of the server as a *RefusedError, any other error as it is.
 func refusal(err error, address string) error {
 	var reply *smtp.SMTPError
 	if !errors.As(err, &reply) {
@@ -242,7 +242,7 @@ func refusal(err error, address string) error {
 	if e := reply.EnhancedCode; e[0] > 0 {
 		r.Enhanced = fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2])
 	}
-	no := &Refusal{Rejected: r}
+	no := &RefusedError{Rejected: r}
 	if address != "" {
 		no.All = []Rejected{r}
 	}

@@ -27,10 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is an SMTP server that notes what it gets.
 type backend struct {
-	mu       sync.Mutex
-	got      []string // one line for each thing
-	tlsUsed  bool
-	authOnly bool
+	mu  sync.Mutex
+	got []string // one line for each thing
 }
 
 func (b *backend) note(format string, args ...any) {
@@ -238,7 +236,7 @@ func TestRecipients(t *testing.T) {
 			r.Accepted[i] = strings.TrimSuffix(a, "@x.example")
 		}
 		got := fmt.Sprintf("accepted %v rejected [%s]", r.Accepted, list(r.Rejected))
-		var no *mailout.Refusal
+		var no *mailout.RefusedError
 		if errors.As(err, &no) {
 			got = fmt.Sprintf("%s permanent=%v rejected %s", no, no.Permanent, list(no.All))
 		} else if err != nil {

@@ -8,13 +8,13 @@ import "bytes"
 func crlf(m []byte) []byte {
 	out := make([]byte, 0, len(m)+len(m)/32)
 	for i := 0; i < len(m); i++ {
-		switch {
-		case m[i] == '\r':
+		switch m[i] {
+		case '\r':
 			out = append(out, '\r', '\n')
 			if i+1 < len(m) && m[i+1] == '\n' {
 				i++
 			}
-		case m[i] == '\n':
+		case '\n':
 			out = append(out, '\r', '\n')
 		default:
 			out = append(out, m[i])

@@ -73,7 +73,7 @@ func Run(ctx context.Context, rules *permit.Rules, c Command) (Result, error) {
 	stdout, stderr := &bounded{max: c.MaxSize, over: tooMuch}, &bounded{max: c.MaxSize, over: tooMuch}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return killTree(cmd.Process.Pid) }
+	cmd.Cancel = func() error { return killTree(cmd.Process) }
 	cmd.WaitDelay = lingering
 	// The signal at the parent's death comes when the thread that started the
 	// program ends, not the process: prctl(2). So the thread must stay.

@@ -2,7 +2,6 @@ package program
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -11,14 +10,16 @@ import (
 
 // killTree kills a process and its descendants. They are stopped first, from the
 // root down, so that none starts another meanwhile.
-func killTree(root int) error {
-	if err := syscall.Kill(root, syscall.SIGSTOP); errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
+func killTree(root *os.Process) error {
+	// Not by its number, which may be another's by now. Once it has stopped it is
+	// its own until it is killed.
+	if err := root.Signal(syscall.SIGSTOP); err != nil {
+		return err
 	}
-	all := []int{root}
+	var all []int
 	for range 100 { // until no more come to light
 		more := false
-		for _, pid := range descendants(root) {
+		for _, pid := range descendants(root.Pid) {
 			if !slices.Contains(all, pid) {
 				_ = syscall.Kill(pid, syscall.SIGSTOP) // it may be gone
 				all, more = append(all, pid), true
@@ -31,7 +32,7 @@ func killTree(root int) error {
 	for i := len(all) - 1; i >= 0; i-- {
 		_ = syscall.Kill(all[i], syscall.SIGKILL) // it may be gone
 	}
-	return nil
+	return root.Kill()
 }
 
 // descendants are the processes below root, as /proc shows them now.

@@ -100,8 +100,11 @@ func TestHTTPAndNet(t *testing.T) {
 		size           int64
 		want           string
 	}{
-		{"x:1", "", 9, "a\x00b"}, {"x:1", "\x00", 9, "a\x00"}, {"x:1", "z", 9, "NetworkError ECONNRESET"},
-		{"x:1", "", 2, "NetworkError EMSGSIZE"}, {"y:1", "", 9, "NetworkError ECONNREFUSED"},
+		{"x:1", "", 9, "a\x00b"},
+		{"x:1", "\x00", 9, "a\x00"},
+		{"x:1", "z", 9, "NetworkError ECONNRESET"},
+		{"x:1", "", 2, "NetworkError EMSGSIZE"},
+		{"y:1", "", 9, "NetworkError ECONNREFUSED"},
 	} {
 		data, err := n.Exchange(t.Context(), script.NetExchange{Address: tt.address, Until: []byte(tt.until), MaxSize: tt.size})
 		if got := string(data) + known(err); got != tt.want {
