@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,5 +121,30 @@ func TestDNSBL(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s in %s: %q, want %q", tt.ip, tt.zones, got, tt.want)
 		}
+	}
+}
+
+// TestDNSBLAtOnce: no list waits for another.
+func TestDNSBLAtOnce(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	s := serve(t)
+	var zones []string
+	all := make(chan struct{})
+	var asked atomic.Int64
+	for i := range n {
+		zones = append(zones, fmt.Sprintf("z%d.example", i))
+		s.add(fmt.Sprintf("7.2.0.192.z%d.example. 60 IN A 127.0.0.2", i))
+		s.on(fmt.Sprintf("7.2.0.192.z%d.example.", i), func(w dns.ResponseWriter, m *dns.Msg) {
+			if asked.Add(1) == n {
+				close(all)
+			}
+			<-all
+			_ = w.WriteMsg(s.answer(m))
+		})
+	}
+	l, err := use(t, resolver.Options{Timeout: time.Minute}, s.addr).DNSBL(t.Context(), netip.MustParseAddr("192.0.2.7"), zones)
+	if err != nil || len(l.Zones) != n {
+		t.Errorf("%d zones, %v", len(l.Zones), err)
 	}
 }

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // nameServer is a real DNS server of a test, on UDP and TCP.
 type nameServer struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ type nameServer struct {
 }
 
 // serve starts a server with some records in zone file format.
-func serve(t *testing.T, records ...string) *nameServer {
+func serve(t testing.TB, records ...string) *nameServer {
 	t.Helper()
 	s := &nameServer{t: t, zone: map[dns.Question][]dns.RR{}, odd: map[string]dns.HandlerFunc{}, queries: map[string]int{}}
 	s.soa = rr(t, "example.org. 600 IN SOA ns. hostmaster. 1 2 3 4 300")
