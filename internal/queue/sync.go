@@ -2,15 +2,20 @@ package queue
 
 import "sync"
 
-// sharedSync syncs one folder for all who need it: who comes while a sync is
-// under way waits for the next one, and all who came meanwhile share that. (The
-// one under way may have begun before what they renamed.)
+// maxRounds is how many syncs of one folder run beside each other. A journal
+// that commits for many at once (ext4's, XFS's) does so for them, too; with one
+// alone, who comes during a sync would wait for two.
+const maxRounds = 4
+
+// sharedSync syncs one folder for all who need it: who comes while maxRounds
+// syncs are under way waits for the next one, and all who came meanwhile share
+// that. (Those under way may have begun before what they renamed.)
 type sharedSync struct {
 	dir  string
 	disk disk
 
 	mu      sync.Mutex
-	running bool
+	running int
 	next    *syncRound // the one that who comes now joins
 }
 
@@ -34,32 +39,27 @@ func newSharedSync(dir string, d disk) *sharedSync {
 func (s *sharedSync) Sync() error {
 	s.mu.Lock()
 	mine := s.next
-	mine.joined++
-	if !s.running {
-		s.running = true
-		mine.lead <- struct{}{}
+	if mine.joined++; s.running < maxRounds {
+		s.begin()
 	}
 	s.mu.Unlock()
 	select {
 	case <-mine.done:
 	case <-mine.lead:
-		s.run(mine)
+		mine.err = s.disk.SyncDir(s.dir)
+		close(mine.done)
+		s.mu.Lock()
+		if s.running--; s.next.joined > 0 {
+			s.begin()
+		}
+		s.mu.Unlock()
 	}
 	return mine.err
 }
 
-// run makes a round, and has one of those who wait for the next make that.
-func (s *sharedSync) run(r *syncRound) {
-	s.mu.Lock()
+// begin has one of those who joined the next round make it. With mu held.
+func (s *sharedSync) begin() {
+	s.running++
+	s.next.lead <- struct{}{}
 	s.next = newRound()
-	s.mu.Unlock()
-	r.err = s.disk.SyncDir(s.dir)
-	close(r.done)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next.joined > 0 {
-		s.next.lead <- struct{}{}
-	} else {
-		s.running = false
-	}
 }

@@ -17,7 +17,7 @@ import (
 
 // maxWaiting is how many events Watch remembers. Of more it knows the oldest,
 // and looks again when those are through.
-const maxWaiting = 50_000
+const maxWaiting = 20_000
 
 // Watch sends the events that are due, the oldest first, as they become due,
 // until ctx ends. An event may come that another works on or that is gone: Claim
