@@ -33,6 +33,7 @@ type Config struct {
 
 	Milter  Milter
 	Handler Handler
+	Queues  []Queue // in the order of the file
 	Log     Log
 	// Vars is for the scripts: values are string, int64, float64, bool, []any
 	// and map[string]any; dates are strings as written.

@@ -60,7 +60,7 @@ func (l *loader) schema() []key {
 		{"dns", later},
 		{"permissions", later},
 		{"decisions", later},
-		{"queue", later},
+		{"queue", queues(&c.Queues)},
 		{"admin", later},
 
 		{"vars", anything(&c.Vars)},

@@ -28,6 +28,7 @@ type engine struct {
 
 	spool   atomic.Pointer[spool.Spool]
 	library atomic.Pointer[library]
+	queues  atomic.Pointer[queues]
 	watches sync.WaitGroup
 }
 
@@ -44,6 +45,7 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 	if err != nil {
 		return nil, err
 	}
+	e.takeQueues(cfg)
 	e.library.Store(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter = filter.New(e.filterOptions(cfg))
@@ -79,9 +81,19 @@ func limitMemory(cfg *config.Config) {
 // behind: without this a server with trivial handlers passed a quarter fewer.
 const ballastSize = 24 << 20
 
+// takeQueues makes a configuration's queues the ones for new connections.
+func (e *engine) takeQueues(cfg *config.Config) {
+	q := newQueues(cfg, e.log)
+	q.create()
+	e.queues.Store(q)
+}
+
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
 func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error) {
+	if err := checkJobs(cfg); err != nil {
+		return nil, err
+	}
 	options := libraryOptions(cfg, e.log)
 	options.Limits = e.limits(cfg)
 	l := &library{Library: script.NewLibrary(options)}
@@ -136,6 +148,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
 		NewBody: func() filter.BodyStore { return e.spool.Load().NewBody() },
+		Spool:   e.queues.Load(),
 		Log:     log, Report: e.report,
 	}
 }
@@ -158,6 +171,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	e.takeQueues(cfg)
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))

@@ -232,14 +232,15 @@ func (c *Claim) find() error {
 	if err != nil {
 		return err
 	}
+	maildir := filepath.Dir(filepath.Dir(c.path))
 	for _, folder := range [...]string{"cur", "new", "cur"} {
-		names, err := readNames(c.q.sub("", folder))
+		names, err := readNames(filepath.Join(maildir, folder))
 		if err != nil {
 			return err
 		}
 		for _, file := range names {
 			if n := event.ParseName(file); n.Unique == c.name.Unique {
-				path := filepath.Join(c.q.sub("", folder), file)
+				path := filepath.Join(maildir, folder, file)
 				if there, err := os.Lstat(path); err == nil && os.SameFile(mine, there) {
 					c.path, c.name.Flags = path, n.Flags
 					return nil

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -81,6 +82,7 @@ func New(o Options) *Queue {
 		host = "localhost"
 	}
 	q := &Queue{o: o, disk: o.disk, host: host, syncs: map[string]*sharedSync{}, rescan: make(chan struct{}, 1)}
+	q.count.Store(uint64(rand.Uint32())) // a Queue for the same Maildir, made at a reload, counts elsewhere
 	for _, dir := range []string{q.sub("", "new"), q.sub(failedFolder, "new"), q.sub(doneFolder, "new")} {
 		q.syncs[dir] = newSharedSync(dir, q.disk)
 	}
