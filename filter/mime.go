@@ -67,12 +67,48 @@ func (m *Message) Parts() (tree *Tree, generation int, err error) {
 	if _, err := m.Fields(); err != nil {
 		return nil, 0, err
 	}
-	if _, err := m.Body(); err != nil {
+	if err := m.readable(); err != nil {
 		return nil, 0, err
 	}
 	v := m.model()
 	v.plant()
 	return v.tree, v.generation, nil
+}
+
+// readable is the error that Body would return, without the body being made.
+func (m *Message) readable() error {
+	if m.session.Message != m {
+		return errOver
+	}
+	if v := m.model(); v.tree != nil || v.body != nil {
+		return nil
+	}
+	if !m.wanted.body {
+		return ErrNotAsked
+	}
+	_, err := m.arrivedBody()
+	return err
+}
+
+// Text is the text that people read, see mail.Message.Text, edits included.
+// After edits of parts it costs no more than the parts that have changed.
+func (m *Message) Text() (string, error) { return m.shown((*Tree).Text, (*Reading).Text) }
+
+// HTML is as Text, of text/html.
+func (m *Message) HTML() (string, error) { return m.shown((*Tree).HTML, (*Reading).HTML) }
+
+func (m *Message) shown(ofTree func(*Tree) string, ofReading func(*Reading) string) (string, error) {
+	if err := m.readable(); err != nil {
+		return "", err
+	}
+	if v := m.model(); m.wanted.headers && v.tree != nil {
+		return ofTree(v.tree), nil
+	}
+	r, err := m.Read()
+	if err != nil {
+		return "", err
+	}
+	return ofReading(r), nil
 }
 
 // Part is the node with that number, of that generation.

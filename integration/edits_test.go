@@ -129,7 +129,15 @@ func TestTrap18ByteForByte(t *testing.T) { playAll(t, untouched()) }
 func untouched() []scenario {
 	add := strings.Replace(dkimStyle, "\r\n\r\n", "\r\nX-New: n\r\n\r\n", 1)
 	look := "export function header() {}\nexport function eoh() {}\nexport function body() {}\n"
+	// Postfix keeps 60,000 bytes of a field, with a milter or without.
+	references := "References:" + strings.Repeat(" "+strings.Repeat("r", 990)+"\r\n", 59)
 	return []scenario{
+		{
+			name: "a header of 117 KB", postfix: true, message: "X-A: 1\r\n" + references + "Subject: s\r\n" + references + "\r\nbody\r\n",
+			script: eom(`if (h.rawAll("References").some((v) => v.length !== 58526)) throw new Error(h.raw("References").length);
+h.remove("X-A"); h.set("Subject", "new"); h.prepend("X-Top", "t"); h.insert(2, "X-Mid", "m");`),
+			delivered: "X-Top: t\r\n" + references + "X-Mid: m\r\nSubject: new\r\n" + references + "\r\nbody\r\n",
+		},
 		{name: "looked at", script: look + eom(`m.raw(); [...h];`), message: dkimStyle},
 		{name: "header added", script: look + eom(`h.add("X-New", "n");`), message: dkimStyle, delivered: add},
 		{name: "header added without looking", script: `export function rcpt(session) { session.message.headers.add("X-New", "n"); }`, message: dkimStyle, delivered: add},

@@ -76,7 +76,7 @@ func TestMiltertest(t *testing.T) {
 			t.Run(name+" "+family, func(t *testing.T) {
 				cmd := exec.Command(program, "-D", "socket="+socket, "-s", name)
 				cmd.Dir = filepath.Dir(script)
-				cmd.WaitDelay = time.Second
+				cmd.WaitDelay = patience
 				timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 				out, err := cmd.CombinedOutput()
 				timer.Stop()

@@ -98,6 +98,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if len(mails) != sent {
 		t.Errorf("%d mails delivered of %d", len(mails), sent)
 	}
+	t.Logf("%d mails sent and delivered while the script was edited, broken and mended", sent)
 	for _, mail := range mails {
 		if n := strings.Count(mail.Header(), "\r\nX-Version: "); n != 1 || isVersion(3)(mail) {
 			t.Errorf("%d X-Version fields: %q", n, mail.Header())

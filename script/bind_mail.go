@@ -11,15 +11,6 @@ func mailGetters() map[string]func(*World, any) goja.Value {
 	header := func(f func(w *World, r *filter.Reading) goja.Value) func(*World, any) goja.Value {
 		return func(w *World, self any) goja.Value { return f(w, w.reading(self.(*filter.Message))) }
 	}
-	content := func(f func(w *World, r *filter.Reading) goja.Value) func(*World, any) goja.Value {
-		return func(w *World, self any) goja.Value {
-			w.mayReadBody()
-			m := self.(*filter.Message)
-			_, err := m.Body()
-			w.throw(err)
-			return f(w, w.reading(m))
-		}
-	}
 	return map[string]func(*World, any) goja.Value{
 		"subject":   header(func(w *World, r *filter.Reading) goja.Value { return w.text(r.Subject()) }),
 		"from":      header(func(w *World, r *filter.Reading) goja.Value { return w.mailboxes(r.From()) }),
@@ -27,18 +18,22 @@ func mailGetters() map[string]func(*World, any) goja.Value {
 		"cc":        header(func(w *World, r *filter.Reading) goja.Value { return w.mailboxes(r.Cc()) }),
 		"date":      header(dateValue),
 		"messageId": header(func(w *World, r *filter.Reading) goja.Value { return w.text(r.MessageID()) }),
-		"text":      content(func(w *World, r *filter.Reading) goja.Value { return w.text(r.Text()) }),
-		"html":      content(func(w *World, r *filter.Reading) goja.Value { return w.text(r.HTML()) }),
-		"defects": content(func(w *World, r *filter.Reading) goja.Value {
-			return w.strings(r.Defects())
-		}),
+		"text":      shownText((*filter.Message).Text),
+		"html":      shownText((*filter.Message).HTML),
+		"defects": func(w *World, self any) goja.Value {
+			w.mayReadBody()
+			m := self.(*filter.Message)
+			_, err := m.Body()
+			w.throw(err)
+			return w.strings(w.reading(m).Defects())
+		},
 		"parts": func(w *World, self any) goja.Value {
 			w.mayReadBody()
 			m := self.(*filter.Message)
 			tree, generation := w.tree(m)
 			root := tree.Root()
 			nodes := root.Children()
-			if len(nodes) == 0 || root.Part().Type() == "message/rfc822" {
+			if len(nodes) == 0 || root.Type() == "message/rfc822" {
 				nodes = []*filter.Node{root}
 			}
 			return w.parts(m, generation, nodes)
@@ -49,6 +44,15 @@ func mailGetters() map[string]func(*World, any) goja.Value {
 			tree, generation := w.tree(m)
 			return w.parts(m, generation, tree.Attachments())
 		},
+	}
+}
+
+func shownText(of func(*filter.Message) (string, error)) func(*World, any) goja.Value {
+	return func(w *World, self any) goja.Value {
+		w.mayReadBody()
+		text, err := of(self.(*filter.Message))
+		w.throw(err)
+		return w.text(text)
 	}
 }
 

@@ -41,7 +41,7 @@ func partClass() *class {
 		name: "part",
 		keys: []string{"type", "params", "disposition", "filename", "headers", "size", "content", "text", "parts"},
 		get: map[string]func(*World, any) goja.Value{
-			"type":        get(func(w *World, n *filter.Node) goja.Value { return w.text(n.Part().Type()) }),
+			"type":        get(func(w *World, n *filter.Node) goja.Value { return w.text(n.Type()) }),
 			"params":      get(func(w *World, n *filter.Node) goja.Value { return w.record(n.Part().Params()) }),
 			"disposition": get(func(w *World, n *filter.Node) goja.Value { return w.text(n.Part().Disposition()) }),
 			"filename":    get(func(w *World, n *filter.Node) goja.Value { return w.text(n.Part().Filename()) }),

@@ -29,3 +29,17 @@ func TestExportFaultsHavePlaces(t *testing.T) {
 		}
 	}
 }
+
+// TestNearestPhase: what is one slip away from a handler's name is told, and
+// what may well be a helper is not.
+func TestNearestPhase(t *testing.T) {
+	for name, want := range map[string]string{
+		"maill": "mail", "mial": "mail", "rctp": "rcpt", "rcp": "rcpt", "rcptt": "rcpt", "Header": "header", "headder": "header", "hedaer": "header",
+		"conect": "connect", "onconnect": "connect", "bod": "body", "bodi": "", "eomm": "eom", "abrot": "abort", "unkown": "unknown", "envfrom": "mail", "EHLO": "helo",
+		"domain": "", "clean": "", "seen": "", "to": "", "e": "", "rule": "", "check": "", "dates": "", "email": "", "male": "", "hero": "", "hello": "helo",
+	} {
+		if got := nearestPhase(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

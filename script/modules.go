@@ -26,19 +26,21 @@ func modules() map[string]module {
 	return map[string]module{
 		"pmilter":       {[]string{"accept", "reject", "tempfail", "discard", "skip", "note"}, (*World).verdictExport},
 		"pmilter/queue": {[]string{"enqueue"}, (*World).queueExport},
+		"pmilter/match": matchModule(),
+		"pmilter/table": tableModule(),
 		"pmilter/vars":  {nil, (*World).varsExport},
 	}
 }
 
 // moduleFault says why a module of ours cannot be imported.
 func moduleFault(name string) string {
-	planned := []string{"store", "table", "match", "dns", "auth", "http", "net", "exec", "smtp", "test"}
+	planned := []string{"store", "dns", "auth", "http", "net", "exec", "smtp", "test"}
 	short := strings.TrimPrefix(name, "pmilter/")
 	if slices.Contains(planned, short) {
 		return name + " is not built yet"
 	}
 	message := "no such module: " + name
-	if near := nearest(short, append(planned, "queue", "vars")); near != "" {
+	if near := nearest(short, append(planned, "vars", "queue", "table", "match")); near != "" {
 		message += fmt.Sprintf(" (did you mean %q?)", "pmilter/"+near)
 	}
 	return message

@@ -3,4 +3,7 @@ package script
 // Services is what the modules of scripts do their work with. An interface is
 // declared beside the module's bindings (bind_store.go has Store); who wires the
 // server gives what implements it. A module whose service is nil throws when it is used.
-type Services struct{}
+type Services struct {
+	Tables   Tables
+	Matchers Matchers
+}

@@ -195,15 +195,34 @@ func nearestPhase(name string) string {
 	if meant := aliases[lower]; meant != "" {
 		return meant
 	}
+	for p := range filter.Phase(filter.NumPhases) {
+		if handler := p.String(); sameLetters(lower, handler) || oneMore(lower, handler) || oneMore(handler, lower) {
+			return handler
+		}
+	}
+	return ""
+}
+
+// sameLetters: in whatever order.
+func sameLetters(a, b string) bool {
 	letters := func(s string) string {
 		b := []byte(s)
 		sort.Slice(b, func(i, j int) bool { return b[i] < b[j] })
 		return string(b)
 	}
-	for p := range filter.Phase(filter.NumPhases) {
-		if handler := p.String(); lower == handler || letters(lower) == letters(handler) {
-			return handler
+	return letters(a) == letters(b)
+}
+
+// oneMore tells whether long is short with a letter more, but not before it:
+// email is a word of its own.
+func oneMore(long, short string) bool {
+	if len(long) != len(short)+1 || len(short) < 3 {
+		return false
+	}
+	for i := 1; i < len(long); i++ {
+		if long[:i]+long[i+1:] == short {
+			return true
 		}
 	}
-	return ""
+	return false
 }

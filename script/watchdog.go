@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"math"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
@@ -206,16 +207,37 @@ func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 	since := int64(begun.Sub(w.set.o.watchdog.start))
 	until := since + int64(min(w.limits.CPU, max(deadline.Sub(begun), tick)))
 	w.watch.since.Store(since)
+	w.end = until
 	w.watch.until.Store(until)
 	defer func() {
 		if x := recover(); x != nil {
 			err = failure(x)
 		}
-		err = w.settleWatch(until, err)
+		err = w.settleWatch(w.end, err)
 		w.spoiled, _ = err.(*overrun) //nolint:errorlint // f's own errors are no concern
 	}()
 	return f()
 }
+
+// untimed runs f, which is Go's work for a script that is only tried: reading a
+// large table may take longer than any handler may run. In a world that serves
+// somebody it takes its time as everything does.
+func (w *World) untimed(f func()) {
+	until := w.watch.until.Load()
+	if w.session != nil || until <= idle || !w.watch.until.CompareAndSwap(until, math.MaxInt64) {
+		f()
+		return
+	}
+	begun := time.Now()
+	f()
+	// Unless memory ran out meanwhile, the stretch goes on.
+	if end := until + int64(time.Since(begun)); w.watch.until.CompareAndSwap(math.MaxInt64, end) {
+		w.end = end
+	}
+}
+
+// interrupted tells whether the watchdog has stopped the stretch under way.
+func (w *World) interrupted() bool { return w.watch.until.Load() < idle }
 
 // failure is what a stretch panicked with as an error: what JavaScript cannot
 // catch, or a fault of goja's.

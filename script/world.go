@@ -22,6 +22,7 @@ type World struct {
 	log    *zap.Logger
 	limits Limits
 	watch  watched // the watchdog's view of the call under way
+	end    int64   // of the stretch under way, in watchdog time
 	// spoiled: a stretch was stopped. No JavaScript runs in this world any more.
 	spoiled  *overrun
 	warnings int // logged, of what no verdict depends on

@@ -315,3 +315,35 @@ declare module "pmilter/queue" {
   const queue: { enqueue: typeof enqueue };
   export default queue;
 }
+
+declare module "pmilter/table" {
+  /**
+   * Opens one of Postfix's text tables. There is one copy of it for the process, read anew when the
+   * file changes. A table that cannot be read throws.
+   * @example const blocked = table("cidr:/etc/postfix/blocked.cidr")
+   */
+  export function table(spec: `texthash:${string}` | `cidr:${string}` | `regexp:${string}`): Table;
+
+  /** A table. @example const domains = table("texthash:domains") */
+  export interface Table {
+    /** The value of a key as `postmap -q` finds it, null if there is none. @example blocked.get(session.client.ip ?? "") */
+    get(key: string): string | null;
+  }
+}
+
+declare module "pmilter/match" {
+  /**
+   * Compiles many patterns: strings are found anywhere in a text, expressions are run by RE2's rules, without
+   * lookaround and back-references. With ignoreCase, case does not count in any of them.
+   * @example const spam = matcher(["lottery", "casino", /\bfree\s+money\b/i], { ignoreCase: true })
+   */
+  export function matcher(patterns: readonly (string | RegExp)[], options?: { ignoreCase?: boolean }): Matcher;
+
+  /** Compiled patterns. @example const words = matcher(["lottery", "casino"]) */
+  export interface Matcher {
+    /** Whether any pattern is in the text. @example if (words.test(message.subject)) return reject("no, thanks") */
+    test(text: string | Uint8Array): boolean;
+    /** The indexes of the patterns that are in the text, ascending. @example note("words", words.find(message.text)) */
+    find(text: string | Uint8Array): number[];
+  }
+}

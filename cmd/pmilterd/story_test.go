@@ -14,7 +14,7 @@ import (
 )
 
 // storyPatience is how long a story waits for what should be there at once.
-const storyPatience = 30 * time.Second
+const storyPatience = 2 * time.Minute
 
 // storyCommands are what the stories in testdata know besides testscript's own.
 func storyCommands() map[string]func(*testscript.TestScript, bool, []string) {

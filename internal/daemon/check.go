@@ -19,7 +19,7 @@ import (
 // MTA will not do. An error is script.Faults.
 func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	_ = limitProcess(cfg) // nothing is served: there is no garbage to wait for
-	l := script.NewLibrary(libraryOptions(cfg, zap.NewNop()))
+	l := script.NewLibrary(libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop()))
 	defer l.Retire()
 	if err := errors.Join(l.Load(ctx), checkJobs(cfg)); err != nil {
 		return err

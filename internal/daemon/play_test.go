@@ -15,17 +15,31 @@ import (
 
 	"pmilter/internal/config"
 	"pmilter/internal/mta"
+	"pmilter/script"
 )
 
 func TestMain(m *testing.M) {
 	cfg := config.Default()
-	cfg.Handler.CPU = testCPU
+	cfg.Handler.CPU = overrunCPU
 	_ = limitProcess(cfg)
+	script.LimitRegexp(regexpLimit)
 	goleak.VerifyTestMain(m)
 }
 
-// testCPU is handler.cpu in tests: the race detector is slow, and machines are busy.
-const testCPU = time.Second
+// A machine may be slow, and the race detector is: handlers have a minute, so that
+// none that is meant to end is stopped. overrunCPU is handler.cpu where one is stopped.
+const (
+	plenty     = time.Minute
+	overrunCPU = 2 * time.Second
+	// regexpLimit ends what hangs in a match: long after the overrun was answered.
+	regexpLimit = overrunCPU + 6*time.Second
+)
+
+// overruns shortens the limits for scripts that are to be stopped by them.
+func overruns(c *config.Config) {
+	c.Handler.CPU = overrunCPU
+	c.Handler.Timeout, c.Handler.EOMTimeout = 2*overrunCPU, 2*overrunCPU
+}
 
 // imports stand before each script of a test.
 const imports = `import { accept, reject, tempfail, discard, skip, note } from "pmilter";` + "\n"
@@ -39,7 +53,8 @@ type stage struct {
 	log *observer.ObservedLogs
 }
 
-// newStage starts an engine on scripts (name to text). Limits are short.
+// newStage starts an engine on scripts (name to text), with limits that no script
+// meets unless it never ends.
 func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Config)) *stage {
 	t.Helper()
 	s := &stage{t: t, dir: t.TempDir()}
@@ -49,9 +64,7 @@ func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Co
 	s.cfg = config.Default()
 	s.cfg.File = filepath.Join(s.dir, "pmilter.toml")
 	s.cfg.Scripts = []string{s.dir}
-	s.cfg.Handler.Timeout = 3 * time.Second
-	s.cfg.Handler.EOMTimeout = 3 * time.Second
-	s.cfg.Handler.CPU = testCPU
+	s.cfg.Handler.CPU, s.cfg.Handler.Timeout, s.cfg.Handler.EOMTimeout = plenty, plenty, plenty
 	for _, f := range change {
 		f(s.cfg)
 	}

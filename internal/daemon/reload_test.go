@@ -16,7 +16,7 @@ import (
 // may call its first handler long after it, when nothing else holds the old
 // scripts any more: their deadlines hold all the same.
 func TestReloadLeavesOldConnectionsWatched(t *testing.T) {
-	s := one(t, `export function mail() { for (;;); }`)
+	s := one(t, `export function mail() { for (;;); }`, overruns)
 	conn, err := s.e.dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -43,21 +43,21 @@ func TestReloadLeavesOldConnectionsWatched(t *testing.T) {
 // and stays. A stretch that were longer would take a match that ran out of time
 // for one that found nothing.
 func TestReloadCannotOutlastTheRegexpLimit(t *testing.T) {
-	s := one(t, `export function mail() { if (!/(?=(a+)+$)b/.test("a".repeat(40) + "!")) return reject("no match"); }`)
+	s := one(t, `export function mail() { if (!/(?=(a+)+$)b/.test("a".repeat(40) + "!")) return reject("no match"); }`, overruns)
 	raised := *s.cfg
 	raised.Handler.CPU, raised.Handler.Timeout = 20*time.Second, 30*time.Second
 	if err := s.e.configure(t.Context(), &raised); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.e.limits(&raised).CPU; got != testCPU {
-		t.Errorf("a stretch may run %v, and a match %v", got, testCPU+time.Second)
+	if got := s.e.limits(&raised).CPU; got != overrunCPU {
+		t.Errorf("a stretch may run %v, and a match %v", got, overrunCPU+time.Second)
 	}
 	if list := needRestart(s.cfg, &raised); len(list) != 1 || list[0] != "handler.cpu" {
 		t.Errorf("needs a restart: %v", list)
 	}
 	lowered := *s.cfg
-	lowered.Handler.CPU = testCPU / 2
-	if got := s.e.limits(&lowered).CPU; got != testCPU/2 {
+	lowered.Handler.CPU = overrunCPU / 2
+	if got := s.e.limits(&lowered).CPU; got != overrunCPU/2 {
 		t.Errorf("lowered to %v", got)
 	}
 }

@@ -39,7 +39,7 @@ func try(ctx context.Context, cfg *config.Config, log *zap.Logger, p playground.
 	defer func() { _ = e.server.Shutdown(ctx) }() // ctx is done: the playground has said goodbye already
 	for _, s := range e.library.Load().Current().List() {
 		p.Scripts = append(p.Scripts, s.Name)
-		for _, hint := range hints(filepath.Join(libraryOptions(cfg, log).Base, s.Name)) {
+		for _, hint := range hints(filepath.Join(base(cfg), s.Name)) {
 			p.Hints = append(p.Hints, "  "+strings.ReplaceAll(hint, tryAddr, p.SMTPAddr))
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pmilter/internal/config"
 	"pmilter/internal/playground"
@@ -48,10 +50,11 @@ func TestTryOnTheShippedScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	core, logs := observer.New(zapcore.InfoLevel)
 	out, ready, done := &lockedBuffer{}, make(chan net.Addr, 1), make(chan error, 1)
 	maildir := filepath.Join(dir, "maildir")
 	go func() {
-		done <- try(ctx, cfg, zap.NewNop(), playground.Config{
+		done <- try(ctx, cfg, zap.New(core), playground.Config{
 			SMTPAddr: "127.0.0.1:0", Maildir: maildir, Out: out, Ready: func(a net.Addr) { ready <- a },
 		})
 	}()
@@ -90,15 +93,19 @@ func TestTryOnTheShippedScripts(t *testing.T) {
 		}
 	}
 	edit("pmilterd for", "EDITED for")
-	for i := 0; !strings.Contains(out.String(), "EDITED for"); i++ {
-		if i == 100 {
+	for deadline := time.Now().Add(plenty); !strings.Contains(out.String(), "EDITED for"); {
+		if time.Now().After(deadline) {
 			t.Fatalf("the edit shows in no mail:\n%s", out)
 		}
 		time.Sleep(50 * time.Millisecond) // a reload settles for 100 ms
 		send("you@example.net", "hi")
 	}
 	edit("export function", "export functoin") // broken: what was stays
-	time.Sleep(300 * time.Millisecond)
+	for deadline := time.Now().Add(plenty); logs.FilterMessage("scripts not reloaded: those in use stay").Len() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the fault is not logged: %v", logs.All())
+		}
+	}
 	if got := send("you@example.net", "hi"); got != "" {
 		t.Error(got)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/daemon"
 	"pmilter/internal/milter"
 	"pmilter/internal/mta"
 	"pmilter/script"
@@ -26,7 +27,13 @@ import (
 // file's name is a neighbour that the others can import. "js fragment" is left alone.
 func TestDocsScripts(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"README.md", "docs/scripts.md"} {
+	names := []string{"README.md", "docs/scripts.md"}
+	for _, name := range documents(t) {
+		if strings.HasPrefix(name, "docs/modules/") {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			all := blocks(t, name)
@@ -80,7 +87,8 @@ func playExample(t *testing.T, b docBlock, dir, file string, vars map[string]any
 	core, log := observer.New(zapcore.WarnLevel)
 	library := script.NewLibrary(script.Options{
 		Base: dir, Scripts: []string{filepath.Join(dir, file)}, Vars: vars, Log: zap.New(core),
-		Limits: script.Limits{Timeout: time.Minute, CPU: time.Minute, Memory: 1 << 30, MaxValue: 64 << 20},
+		Services: daemon.NewServices(&config.Config{File: filepath.Join(dir, "pmilter.toml")}, zap.New(core)).ForScripts(),
+		Limits:   script.Limits{Timeout: time.Minute, CPU: time.Minute, Memory: 1 << 30, MaxValue: 64 << 20},
 	})
 	defer library.Retire()
 	if err := library.Load(t.Context()); err != nil {

@@ -25,6 +25,7 @@ func layers() []layer {
 		{"internal/daemon", []string{
 			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
+			"internal/match", "internal/table",
 		}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
@@ -40,6 +41,8 @@ func layers() []layer {
 		{"internal/prefork", nil},
 		{"internal/event", nil},
 		{"internal/log", nil},
+		{"internal/match", nil},
+		{"internal/table", nil},
 		{"internal/maildir", nil},
 		{"internal/spool", nil},
 		{"internal/sendmailtest", []string{"internal/postfixtest"}}, // its sink and client

@@ -3,6 +3,8 @@ package mail
 import (
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // Span is where a part stands in its document, as offsets: the bytes that Parse
@@ -150,7 +152,7 @@ func EncodeText(charset, text string) (data []byte, ok bool) {
 		return []byte(text), utf8.ValidString(text)
 	}
 	e := named(key)
-	if e == nil || wide(key, nil) != nil {
+	if e == nil || e == simplifiedchinese.HZGB2312 || wide(key, nil) != nil {
 		return nil, false
 	}
 	data, err := e.NewEncoder().Bytes([]byte(text))

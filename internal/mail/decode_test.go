@@ -158,6 +158,13 @@ func TestTextOfOddParts(t *testing.T) {
 	if got := parse("Content-Transfer-Encoding: base64\n\nThis is only said to be base64, but is text.\n").Text(); !strings.HasPrefix(got, "This is only") {
 		t.Errorf("text that is not base64: %q", got)
 	}
+	// Nobody hides a text by putting control characters and junk into it.
+	hidden := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("buy\x01pills ", 20)))
+	for _, body := range []string{wrap(hidden), strings.ReplaceAll(wrap(hidden), "w", "!w")} {
+		if got := parse("Content-Transfer-Encoding: base64\n\n" + body).Text(); !strings.HasPrefix(got, "buy\x01pills buy") {
+			t.Errorf("base64 with control characters: %q", got)
+		}
+	}
 	if got := parse("Content-Transfer-Encoding: base64\n\naGVs!!bG8!!gd2!!9ybGQ=\n").Text(); got != "hello world" {
 		t.Errorf("base64 with junk: %q", got)
 	}

@@ -127,10 +127,27 @@ func (p *Part) text() (string, defect) {
 		charset = metaCharset(content)
 	}
 	text, wrong := decodeText(charset, content)
-	if p.encoding() == base64Encoding && isGarbage(text) && !isGarbage(string(p.raw)) {
+	if p.encoding() == base64Encoding && isGarbage(text) && isProse(p.raw) {
 		text, _ = decodeText(charset, p.raw) // it only says that it is base64
 	}
 	return toLF(text), wrong
+}
+
+// isProse tells of what is text and cannot be meant to be base64: every tenth
+// character or more is none of its digits. A reader decodes all else, whatever
+// comes out.
+func isProse(raw []byte) bool {
+	odd, all := 0, 0
+	for _, c := range raw[:min(len(raw), 4096)] {
+		switch {
+		case c == '\r' || c == '\n':
+			continue
+		case c != '=' && base64Value(c) > 63:
+			odd++
+		}
+		all++
+	}
+	return odd*10 > all && !isGarbage(string(raw))
 }
 
 // isGarbage tells of what is no text: every twentieth character or more cannot

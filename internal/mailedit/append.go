@@ -57,7 +57,7 @@ type appender struct {
 func (a *appender) find(n *Node) []*Node {
 	kind := n.part.Type()
 	switch {
-	case isProtected(kind):
+	case isProtected(kind), kind == "application/octet-stream" && isSMIME(n.viewed().Filename()):
 		a.protected = true
 		return nil
 	case n.viewed().IsAttached() || n.part.Sealed():
@@ -114,6 +114,13 @@ func isProtected(kind string) bool {
 		return true
 	}
 	return false
+}
+
+// isSMIME tells of the names by which S/MIME is known where a gateway has lost its
+// type (RFC 8551 §3.2.1).
+func isSMIME(filename string) bool {
+	name := lowerASCII(filename)
+	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z")
 }
 
 // protectedText tells of text that is signed or encrypted by PGP (RFC 9580 §6.2

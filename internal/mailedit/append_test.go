@@ -37,6 +37,10 @@ func TestAppendText(t *testing.T) {
 			"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$BF|K\\\x1b(B\n\x1b$BK\\\x1b(B\n",
 		},
 		{
+			"HZ, which would not be closed", "Content-Type: text/plain; charset=hz-gb-2312\n\n~{HU1>~}\n", "日本", "", 1,
+			"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\nMIME-Version: 1.0\n\n=E6=97=A5=E6=9C=AC\n=E6=97=A5=E6=9C=AC\n",
+		},
+		{
 			"UTF-16", "Content-Type: text/plain; charset=utf-16be\nContent-Transfer-Encoding: base64\n\nAGgAaQ==\n", "ö", "", 1,
 			"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\nMIME-Version: 1.0\n\nhi\n=C3=B6\n",
 		},
@@ -136,6 +140,7 @@ func TestAppendText(t *testing.T) {
 		{"signed", "Content-Type: multipart/signed; boundary=a\n\n--a\n\nhi\n--a\nContent-Type: application/pgp-signature\n\n\n--a--\n", "x", "", 0, ""},
 		{"encrypted", "Content-Type: multipart/encrypted; boundary=a\n\n--a\n\nhi\n--a--\n", "x", "", 0, ""},
 		{"S/MIME", "Content-Type: application/pkcs7-mime; smime-type=signed-data\nContent-Transfer-Encoding: base64\n\nAAAA\n", "x", "", 0, ""},
+		{"S/MIME by its name", "Content-Type: application/octet-stream; name=Smime.P7M\nContent-Transfer-Encoding: base64\n\nAAAA\n", "x", "", 0, ""},
 		{"PGP in the text", "Subject: x\n\nhi\n-----BEGIN PGP SIGNED MESSAGE-----\n", "x", "", 0, ""},
 		{
 			"signed, with a list's footer",

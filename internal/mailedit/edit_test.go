@@ -57,6 +57,20 @@ func TestEdits(t *testing.T) {
 			cut(mixed, "--b  \n", "--b\nX-Odd"),
 		},
 		{
+			"a header without its empty line gets one when what follows it changes",
+			"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n--b\n\none\n--b\n\ntwo\n--b--\n--a--\n",
+			func(e *mailedit.Editor) error { return e.Remove(e.Node(2)) },
+			"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntwo\n--b--\n--a--\n",
+		},
+		{
+			"a delimiter at the very end gets a line when its part is replaced",
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b",
+			func(e *mailedit.Editor) error {
+				return e.Replace(e.Node(2), mailedit.NewPart{Content: []byte("two"), Text: true})
+			},
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n\ntwo\n--b--\n",
+		},
+		{
 			"the last is removed, and the epilogue stays", mixed,
 			func(e *mailedit.Editor) error { return e.Remove(e.Node(3)) },
 			cut(mixed, "--b\nX-Odd", "--b--"),

@@ -74,6 +74,9 @@ func (n *Node) Children() (list []*Node) {
 	return list
 }
 
+// Type is Part's, without the part being put together for it.
+func (n *Node) Type() string { return n.part.Type() }
+
 // Part is the part as it stands; of one that is removed, as it last was. What the
 // Part itself says of parts in it are other Parts than those of Children once
 // something in it has changed.

@@ -17,7 +17,7 @@ import (
 func asMTA(t testing.TB, addr net.Addr, protocol wire.OptProtocol) *wire.ClientSession {
 	t.Helper()
 	c := wire.NewClientWithOptions(addr.Network(), addr.String(), wire.ClientOptions{
-		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		ReadTimeout: time.Minute, WriteTimeout: time.Minute,
 		ActionMask: AllActions, ProtocolMask: protocol,
 	})
 	s, err := c.Session()

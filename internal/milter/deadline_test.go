@@ -192,7 +192,7 @@ func TestTrap25PeerThatDoesNotReadTheEdits(t *testing.T) {
 		return Reply{}
 	}}
 	srv := NewServer(Config{
-		WriteTimeout: 100 * time.Millisecond,
+		WriteTimeout: time.Second,
 		NewSession:   func(c *Conn) Session { s.conn = c; return s },
 	})
 	here, there := socketPair(t)

@@ -157,6 +157,14 @@ func (p *peer) send(code wire.Code, parts ...string) {
 	}
 }
 
+// write sends bytes as they are.
+func (p *peer) write(b []byte) {
+	p.t.Helper()
+	if _, err := p.nc.Write(b); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 func (p *peer) recv() frame {
 	p.t.Helper()
 	code, payload, err := p.frames.Next()
@@ -223,7 +231,7 @@ func (p *peer) wait() {
 	p.t.Helper()
 	select {
 	case <-p.served:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatal("the connection is still served")
 	}
 }

@@ -45,6 +45,10 @@ func TestTrap09Replies(t *testing.T) {
 		{"no text, 4xx", y(450, "", "\n \n"), "y450 Service unavailable - try again later\x00"},
 		{"controls", y(550, "5.7.1", "a\x00b\rc\x1b\u0085\u2028d\te"), "y550 5.7.1 a b c   d e\x00"},
 		{"not UTF-8", y(550, "5.7.1", "a\xffb\u00e9"), "y550 5.7.1 a?b\u00e9\x00"},
+		{
+			"a percent sign is not cut in two", y(450, "", "a"+strings.Repeat("%", 250)),
+			"y450-a" + strings.Repeat("%", 498) + "\r\n450 %%\x00",
+		},
 		{"folded", y(550, "5.7.1", long), "y550-5.7.1 " + strings.TrimSuffix(strings.Repeat("word ", 99), " ") +
 			"\r\n550-5.7.1 " + strings.TrimSuffix(strings.Repeat("word ", 99), " ") +
 			"\r\n550 5.7.1 " + strings.TrimSuffix(strings.Repeat("word ", 2), " ") + "\x00"},
@@ -68,6 +72,7 @@ var replyLine = regexp.MustCompile(`^[45][0-9][0-9][ -]([45]\.[0-9]{1,3}\.[0-9]{
 func FuzzReply(f *testing.F) {
 	f.Add(550, "5.7.1", "one\ntwo%")
 	f.Add(450, "", strings.Repeat("%", 2000))
+	f.Add(450, "", "a"+strings.Repeat("%", 2000))
 	f.Add(599, "5.7.1", strings.Repeat("\u20ac", 2000))
 	f.Add(550, "", strings.Repeat(" ", 600)+"x")
 	f.Add(550, "", strings.Repeat("a\n", 60))

@@ -105,9 +105,9 @@ func (r *runner) loop() error {
 			return err
 		}
 		r.c.payload = nil
-		if r.input.inMessage {
+		if r.input.inMessage && r.frames.Buffered() > 0 {
 			r.frames.shrink(largeBlock)
-		} else {
+		} else { // it will wait
 			r.frames.shrink(smallBlock)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,6 +276,79 @@ func TestTrap26WhereAMessageEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A command that the MTA has begun to send, or has sent already, is served: what
+// it begins is a message under way.
+func TestTrap26CommandUnderWay(t *testing.T) {
+	mail := AppendFrame(nil, byte(wire.CodeMail), []byte("<a>\x00"))
+	synctest.Test(t, func(t *testing.T) {
+		p := dialServer(t, timedServer(), nil)
+		p.offer(everything)
+		p.write(mail[:6])
+		done := stop(t.Context(), p.srv)
+		time.Sleep(31 * time.Second)
+		p.write(mail[6:])
+		p.expect(wire.ActContinue)
+		p.ask(wire.CodeEOB, "", wire.ActContinue)
+		p.cut()
+		if r := <-done; r.err != nil || r.after != 31*time.Second {
+			t.Errorf("half a MAIL: Shutdown: %v after %v", r.err, r.after)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := dialServer(t, timedServer(), nil)
+		p.offer(everything)
+		p.write(append(AppendFrame(nil, byte(wire.CodeHelo), []byte("31s\x00")), mail...))
+		done := stop(t.Context(), p.srv)
+		p.expect(wire.ActContinue)
+		p.expect(wire.ActContinue)
+		p.ask(wire.CodeEOB, "", wire.ActContinue)
+		p.cut()
+		if r := <-done; r.err != nil || r.after != 31*time.Second {
+			t.Errorf("MAIL behind a slow HELO: Shutdown: %v after %v", r.err, r.after)
+		}
+	})
+}
+
+// deadlineConn calls before, once, ahead of the next deadline that is set.
+type deadlineConn struct {
+	net.Conn
+	before atomic.Pointer[func()]
+}
+
+func (c *deadlineConn) SetReadDeadline(t time.Time) error {
+	if before := c.before.Swap(nil); before != nil {
+		(*before)()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// The deadline by which Shutdown wakes a reader may be overwritten by the reader's
+// own, which it was about to set.
+func TestTrap26WakingIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := timedServer()
+		here, there := net.Pipe()
+		nc := &deadlineConn{Conn: there}
+		p := &peer{t: t, nc: here, frames: NewFrameReader(here, 0), srv: srv, served: make(chan struct{})}
+		go func() {
+			defer close(p.served)
+			srv.ServeConn(nc, "test")
+		}()
+		p.offer(everything)
+		var closed time.Time
+		shut := func() {
+			closed = time.Now()
+			srv.beginDrain()
+			srv.beginClose()
+		}
+		nc.before.Store(&shut)
+		p.cut()
+		if d := time.Since(closed); d != 0 {
+			t.Errorf("it ended %v after it was to be closed", d)
+		}
+	})
 }
 
 func TestShutdownOfListeners(t *testing.T) {

@@ -94,7 +94,7 @@ func (g *ground) talk(lines ...string) []string {
 		g.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	c := textproto.NewConn(conn)
 	var replies []string
 	read := func() bool {
@@ -541,7 +541,7 @@ func TestStop(t *testing.T) {
 	go func() { got <- g.mail() }()
 	<-asked
 	g.stop()
-	idle.SetReadDeadline(time.Now().Add(10 * time.Second))
+	idle.SetReadDeadline(time.Now().Add(time.Minute))
 	for buf := make([]byte, 100); err == nil; {
 		_, err = idle.Read(buf)
 	}

@@ -15,15 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// budget is what all bodies together may hold in memory: past it a body goes
-// into a file before it has reached the threshold.
-const budget = 64 << 20
+// budget is what all bodies together may hold in memory, room that they have
+// not used yet included: past it a body goes into a file before it has reached
+// the threshold.
+const budget = 16 << 20
 
 // Spool makes bodies. Safe for concurrent use.
 type Spool struct {
 	threshold int64
 	dir       string
-	held      atomic.Int64 // bytes of all bodies in memory
+	held      atomic.Int64 // the capacity of all bodies in memory
 }
 
 // New makes a Spool whose bodies go into files in dir (the system's folder for
@@ -46,11 +47,9 @@ type Body struct {
 // body is not whole and stays so.
 func (b *Body) Write(p []byte) (int, error) {
 	if b.file == nil {
-		size := int64(len(b.memory) + len(p))
-		if size <= b.spool.threshold && b.spool.held.Load() <= budget {
-			b.spool.held.Add(int64(len(p)))
+		if b.fits(len(p)) {
 			b.memory = append(b.memory, p...)
-			b.size = size
+			b.size += int64(len(p))
 			return len(p), nil
 		}
 		if err := b.spill(); err != nil {
@@ -68,6 +67,24 @@ func (b *Body) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// fits makes room in memory for n more bytes; false if that is too much.
+func (b *Body) fits(n int) bool {
+	size, room := len(b.memory)+n, cap(b.memory)
+	switch {
+	case int64(size) > b.spool.threshold:
+		return false
+	case size <= room:
+		return true
+	}
+	grown := max(size, int(min(2*int64(room), b.spool.threshold)))
+	if more := int64(grown - room); b.spool.held.Add(more) > budget {
+		b.spool.held.Add(-more)
+		return false
+	}
+	b.memory = append(make([]byte, 0, grown), b.memory...)
+	return true
+}
+
 // spill moves what is in memory into a file without a name.
 func (b *Body) spill() error {
 	f, err := os.CreateTemp(b.spool.dir, "pmilter-body-") // 0600
@@ -80,7 +97,7 @@ func (b *Body) spill() error {
 	if _, err := f.Write(b.memory); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	b.spool.held.Add(-int64(len(b.memory)))
+	b.spool.held.Add(-int64(cap(b.memory)))
 	b.memory, b.file = nil, f
 	return nil
 }
@@ -117,7 +134,7 @@ func (b *Body) unmap() error {
 
 // Close frees the body. Twice is once.
 func (b *Body) Close() error {
-	b.spool.held.Add(-int64(len(b.memory)))
+	b.spool.held.Add(-int64(cap(b.memory)))
 	b.memory = nil
 	if b.file == nil {
 		return nil

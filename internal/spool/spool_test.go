@@ -64,7 +64,41 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	if spilled < 2 {
-		t.Errorf("%d of 20 bodies of 4 MiB are in files: 64 MiB is the budget", spilled)
+		t.Errorf("%d of 20 bodies of 4 MiB are in files: %d bytes are the budget", spilled, spool.Budget)
+	}
+}
+
+// TestGrowthIsCounted: what bodies hold while they grow piece by piece is within
+// the budget too, room that is not used yet included.
+func TestGrowthIsCounted(t *testing.T) {
+	s := spool.New(1<<20, t.TempDir())
+	bodies := make([]*spool.Body, 200)
+	for i := range bodies {
+		bodies[i] = s.NewBody()
+		defer bodies[i].Close()
+	}
+	held := 0
+	for range 15 { // all of them together would be 187 MiB
+		held = 0
+		for _, b := range bodies {
+			fill(t, b, 1, 64000)
+			held += spool.Held(b)
+		}
+		if held > spool.Budget {
+			t.Fatalf("%d bytes are held of %d", held, spool.Budget)
+		}
+	}
+	if held == 0 {
+		t.Error("no body is in memory")
+	}
+	for _, b := range bodies {
+		b.Close()
+	}
+	b := s.NewBody()
+	defer b.Close()
+	fill(t, b, 10, 64000)
+	if spool.InFile(b) {
+		t.Error("what closed bodies held is not free again")
 	}
 }
 

@@ -1,0 +1,69 @@
+package match
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+)
+
+// Cache keeps compiled matchers by their patterns, so that all connections share
+// one; those used least lately go. Safe for concurrent use.
+type Cache struct {
+	mu   sync.Mutex
+	by   map[[sha256.Size]byte]*list.Element
+	used *list.List // of *cached, the latest first
+}
+
+type cached struct {
+	key     [sha256.Size]byte
+	matcher *Matcher
+}
+
+// maxCached is how many matchers are kept.
+const maxCached = 64
+
+// NewCache makes an empty Cache.
+func NewCache() *Cache {
+	return &Cache{by: map[[sha256.Size]byte]*list.Element{}, used: list.New()}
+}
+
+// Matcher is the matcher of patterns, compiled at their first use.
+func (c *Cache) Matcher(patterns []Pattern, fold bool) (*Matcher, error) {
+	key := keyOf(patterns, fold)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.by[key]; known != nil {
+		c.used.MoveToFront(known)
+		return known.Value.(*cached).matcher, nil
+	}
+	m, err := New(patterns, fold)
+	if err != nil {
+		return nil, err
+	}
+	c.by[key] = c.used.PushFront(&cached{key, m})
+	if c.used.Len() > maxCached {
+		last := c.used.Remove(c.used.Back()).(*cached)
+		delete(c.by, last.key)
+	}
+	return m, nil
+}
+
+func keyOf(patterns []Pattern, fold bool) (key [sha256.Size]byte) {
+	h := sha256.New()
+	var head [binary.MaxVarintLen64 + 1]byte
+	for _, p := range patterns {
+		head[0] = 0
+		if p.Expression {
+			head[0] = 1
+		}
+		n := binary.PutUvarint(head[1:], uint64(len(p.Text)))
+		h.Write(head[:1+n])
+		h.Write([]byte(p.Text))
+	}
+	if fold {
+		h.Write([]byte{2})
+	}
+	h.Sum(key[:0])
+	return key
+}
