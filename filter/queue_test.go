@@ -115,26 +115,63 @@ func TestQueue(t *testing.T) {
 		{"data", []*actor{script("a", on{eom: with(func(p *play) error {
 			return p.m.Enqueue(filter.Queued{Queue: "archive", Data: []byte(`{"x":1}`)})
 		})}, queues)}, "continue", []string{`archive{"x":1} accept ` + wholeMail}},
-		{"twice is two", []*actor{script("a", on{eom: enqueues("archive", "any bad", "archive")}, queues)}, "continue",
-			[]string{"archive accept " + wholeMail, "bad accept " + wholeMail, "archive accept " + wholeMail}},
-		{"a script that has accepted", []*actor{script("a", on{rcpt: both(enqueues("archive"), does(filter.Accept))}, queues)},
-			"continue", []string{"archive accept " + wholeMail}},
-		{"refused: only any", []*actor{script("a", on{mail: enqueues("archive", "any bad")}, queues), script("b", on{eom: reject})},
-			"reject 550 5.7.1 no", []string{"bad reject " + wholeMail}},
-		{"discarded: only any", []*actor{script("a", on{mail: enqueues("archive", "any bad")}, queues), script("b", on{eom: discard})},
-			"discard", []string{"bad discard " + wholeMail}},
-		{"refused, and nobody wants it", []*actor{script("a", on{mail: enqueues("archive")}, queues), script("b", on{eom: reject})},
-			"reject 550 5.7.1 no", nil},
-		{"undone with the call", []*actor{script("a", on{mail: enqueues("archive"), eom: both(enqueues("any bad"), fails)}, queues, onError(filter.Accept))},
-			"continue", []string{"archive accept " + wholeMail}},
-		{"observed", []*actor{script("a", on{eom: enqueues("any bad")}, queues, observe), script("b", on{eom: enqueues("archive")})},
-			"continue", []string{"archive accept " + wholeMail}},
-		{"an abort handler's, after a refusal", []*actor{script("a", on{eom: reject, mail: pass, abort: enqueues("archive", "any bad")}, queues)},
-			"reject 550 5.7.1 no", []string{"bad reject " + wholeMail}},
-		{"an abort handler's that fails", []*actor{script("a", on{eom: reject, mail: pass, abort: both(enqueues("any bad"), fails)}, queues)},
-			"reject 550 5.7.1 no", nil},
-		{"an abort handler's that observes", []*actor{script("a", on{mail: pass, abort: enqueues("any bad")}, queues, observe), script("b", on{eom: reject})},
-			"reject 550 5.7.1 no", nil},
+		{
+			"twice is two",
+			[]*actor{script("a", on{eom: enqueues("archive", "any bad", "archive")}, queues)},
+			"continue",
+			[]string{"archive accept " + wholeMail, "bad accept " + wholeMail, "archive accept " + wholeMail},
+		},
+		{
+			"a script that has accepted",
+			[]*actor{script("a", on{rcpt: both(enqueues("archive"), does(filter.Accept))}, queues)},
+			"continue",
+			[]string{"archive accept " + wholeMail},
+		},
+		{
+			"refused: only any",
+			[]*actor{script("a", on{mail: enqueues("archive", "any bad")}, queues), script("b", on{eom: reject})},
+			"reject 550 5.7.1 no",
+			[]string{"bad reject " + wholeMail},
+		},
+		{
+			"discarded: only any",
+			[]*actor{script("a", on{mail: enqueues("archive", "any bad")}, queues), script("b", on{eom: discard})},
+			"discard",
+			[]string{"bad discard " + wholeMail},
+		},
+		{
+			"refused, and nobody wants it",
+			[]*actor{script("a", on{mail: enqueues("archive")}, queues), script("b", on{eom: reject})},
+			"reject 550 5.7.1 no", nil,
+		},
+		{
+			"undone with the call",
+			[]*actor{script("a", on{mail: enqueues("archive"), eom: both(enqueues("any bad"), fails)}, queues, onError(filter.Accept))},
+			"continue",
+			[]string{"archive accept " + wholeMail},
+		},
+		{
+			"observed",
+			[]*actor{script("a", on{eom: enqueues("any bad")}, queues, observe), script("b", on{eom: enqueues("archive")})},
+			"continue",
+			[]string{"archive accept " + wholeMail},
+		},
+		{
+			"an abort handler's, after a refusal",
+			[]*actor{script("a", on{eom: reject, mail: pass, abort: enqueues("archive", "any bad")}, queues)},
+			"reject 550 5.7.1 no",
+			[]string{"bad reject " + wholeMail},
+		},
+		{
+			"an abort handler's that fails",
+			[]*actor{script("a", on{eom: reject, mail: pass, abort: both(enqueues("any bad"), fails)}, queues)},
+			"reject 550 5.7.1 no", nil,
+		},
+		{
+			"an abort handler's that observes",
+			[]*actor{script("a", on{mail: pass, abort: enqueues("any bad")}, queues, observe), script("b", on{eom: reject})},
+			"reject 550 5.7.1 no", nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -354,13 +391,22 @@ func TestQueueOverrun(t *testing.T) {
 		steps  string
 		want   []string
 	}{
-		{"before the content, accepted", filter.Data, filter.Accept,
-			"data|header Subject: hello|eoh|body text|eom", []string{"archive accept " + wholeMail, "bad accept " + wholeMail}},
+		{
+			"before the content, accepted", filter.Data, filter.Accept,
+			"data|header Subject: hello|eoh|body text|eom",
+			[]string{"archive accept " + wholeMail, "bad accept " + wholeMail},
+		},
 		{"before the content, put off", filter.Data, filter.Tempfail, "data -> " + later, []string{"bad tempfail part a@example.org>b@example.net ~|"}},
-		{"at the end, accepted: the body is with the stuck one", filter.EOM, filter.Accept,
-			"header Subject: hello|eoh|body text|eom -> " + put, []string{"bad tempfail part a@example.org>b@example.net Subject: hello~~|"}},
-		{"at the end, put off", filter.EOM, filter.Tempfail,
-			"header Subject: hello|eoh|body text|eom -> " + put, []string{"bad tempfail part a@example.org>b@example.net Subject: hello~~|"}},
+		{
+			"at the end, accepted: the body is with the stuck one", filter.EOM, filter.Accept,
+			"header Subject: hello|eoh|body text|eom -> " + put,
+			[]string{"bad tempfail part a@example.org>b@example.net Subject: hello~~|"},
+		},
+		{
+			"at the end, put off", filter.EOM, filter.Tempfail,
+			"header Subject: hello|eoh|body text|eom -> " + put,
+			[]string{"bad tempfail part a@example.org>b@example.net Subject: hello~~|"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,10 +47,10 @@ func copyField(w io.Writer, b *bufio.Reader) error {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}
-			if err == nil || err == io.EOF {
+			if err == nil || errors.Is(err, io.EOF) {
 				break
 			}
-			if err != bufio.ErrBufferFull {
+			if !errors.Is(err, bufio.ErrBufferFull) {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package event
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -82,11 +83,11 @@ func (l *lineReader) line() ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, ErrTooLong)
 		}
 		line = append(line, part...)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			return line[:len(line)-1], nil
-		case bufio.ErrBufferFull:
-		case io.EOF:
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
 			return nil, fmt.Errorf("%w: it ends in the lines above the message", ErrDamaged)
 		default:
 			return nil, fmt.Errorf("event: %w", err)
@@ -127,7 +128,7 @@ const envelopeSize = 16 << 10
 func readForeign(b *bufio.Reader, name Name) (*Event, io.Reader, error) {
 	e := &Event{ID: name.Unique, Time: name.Time(), Verdict: "accept", Complete: true, Foreign: true}
 	top, err := b.Peek(envelopeSize)
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, nil, fmt.Errorf("event: %w", err)
 	}
 	if startsWith(b, failedField) {

@@ -71,7 +71,7 @@ func fold(b *bytes.Buffer, line []byte) {
 			if comma > 0 && room+i >= wantedLine {
 				b.Write(line[:comma])
 				b.WriteString("\n ")
-				line, i, comma, room = line[comma:], i-comma, 0, 1
+				line, i, room = line[comma:], i-comma, 1
 			}
 			comma = i + 1
 		}

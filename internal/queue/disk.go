@@ -29,16 +29,21 @@ type file interface {
 
 type realDisk struct{}
 
+// Create implements disk, as the following do.
 func (realDisk) Create(name string) (file, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
+// Rename is os.Rename.
 func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
 
+// Remove is os.Remove.
 func (realDisk) Remove(name string) error { return os.Remove(name) }
 
+// Mkdir makes a folder that is private to the user.
 func (realDisk) Mkdir(dir string) error { return os.Mkdir(dir, 0o700) }
 
+// SyncDir has a folder's entries on the disk.
 func (realDisk) SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -105,5 +104,3 @@ func receive(t *testing.T, due <-chan Waiting) Waiting {
 		return Waiting{}
 	}
 }
-
-var errBoom = errors.New("boom")

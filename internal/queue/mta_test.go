@@ -116,7 +116,7 @@ func TestPostfixDelivers(t *testing.T) {
 	virtual, local := mailbox(t, dir, "virtual"), mailbox(t, dir, "local")
 	aliases, boxes := filepath.Join(dir, "aliases"), filepath.Join(dir, "boxes")
 	if err := errors.Join(
-		os.WriteFile(aliases, []byte("jobs "+local.Path()+"/\n"), 0o644), //nolint:gosec // Postfix reads it
+		os.WriteFile(aliases, []byte("jobs "+local.Path()+"/\n"), 0o644),   //nolint:gosec // Postfix reads it
 		os.WriteFile(boxes, []byte("jobs@virtual.test virtual/\n"), 0o644), //nolint:gosec // the same
 	); err != nil {
 		t.Fatal(err)

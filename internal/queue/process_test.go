@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"pmilter/internal/event"
 )
 
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 	case "worker":
 		workUntilEmpty(New(Options{Name: "archive", Path: path}))
 	default:
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 }
 

@@ -2,20 +2,16 @@ package queue
 
 import "sync"
 
-// maxRounds is how many syncs of one folder run beside each other. A journal
-// that commits for many at once (ext4's, XFS's) does so for them, too; with one
-// alone, who comes during a sync would wait for two.
-const maxRounds = 4
-
-// sharedSync syncs one folder for all who need it: who comes while maxRounds
-// syncs are under way waits for the next one, and all who came meanwhile share
-// that. (Those under way may have begun before what they renamed.)
+// sharedSync syncs one folder for all who need it: who comes while a sync is
+// under way waits for the next one, and all who came meanwhile share that. (The
+// one under way may have begun before what they renamed.) Several syncs beside
+// each other were measured, too: they are slower.
 type sharedSync struct {
 	dir  string
 	disk disk
 
 	mu      sync.Mutex
-	running int
+	running bool
 	next    *syncRound // the one that who comes now joins
 }
 
@@ -39,7 +35,7 @@ func newSharedSync(dir string, d disk) *sharedSync {
 func (s *sharedSync) Sync() error {
 	s.mu.Lock()
 	mine := s.next
-	if mine.joined++; s.running < maxRounds {
+	if mine.joined++; !s.running {
 		s.begin()
 	}
 	s.mu.Unlock()
@@ -49,7 +45,7 @@ func (s *sharedSync) Sync() error {
 		mine.err = s.disk.SyncDir(s.dir)
 		close(mine.done)
 		s.mu.Lock()
-		if s.running--; s.next.joined > 0 {
+		if s.running = false; s.next.joined > 0 {
 			s.begin()
 		}
 		s.mu.Unlock()
@@ -59,7 +55,7 @@ func (s *sharedSync) Sync() error {
 
 // begin has one of those who joined the next round make it. With mu held.
 func (s *sharedSync) begin() {
-	s.running++
+	s.running = true
 	s.next.lead <- struct{}{}
 	s.next = newRound()
 }

@@ -219,12 +219,14 @@ func (h *waitingHeap) Swap(i, j int) {
 	h.at[h.list[i].Path], h.at[h.list[j].Path] = i, j
 }
 
+// Push implements heap.Interface.
 func (h *waitingHeap) Push(x any) {
 	e, _ := x.(Waiting)
 	h.at[e.Path] = len(h.list)
 	h.list = append(h.list, e)
 }
 
+// Pop implements heap.Interface.
 func (h *waitingHeap) Pop() any {
 	last := h.list[len(h.list)-1]
 	h.list[len(h.list)-1] = Waiting{}
