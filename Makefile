@@ -22,10 +22,10 @@ TOOLS := $(BIN)/.tools
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test types lint fmt fuzz bench microbench check tidy clean deps
+.PHONY: help run build test types lint fmt fuzz bench bench-queue microbench check tidy clean deps
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 
 # ---- to use it
 
@@ -90,6 +90,11 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 bench: build ## messages a second against null filters in C and Go
 	@[ -e /usr/include/libmilter/mfapi.h ] || [ "$$(id -u)" != 0 ] || .ci/deps.sh
 	@GO="$(GO)" CC="$(CC)" LOAD="$(LOAD)" PEERS="$(PEERS)" bench/run
+
+# On the disk of this folder: on tmpfs a sync is nothing.
+bench-queue: ## queued messages a second, beside a plain Maildir writer that syncs
+	@mkdir -p $(TMP)
+	TMPDIR=$(CURDIR)/$(TMP) $(GO) test -run '^$$' -bench Put -benchtime 11x ./internal/queue
 
 # A speed claim cites benchstat over ten runs: make microbench > old.txt, then
 # make microbench > new.txt, tmp/bin/benchstat old.txt new.txt

@@ -21,6 +21,7 @@ func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
 	}
 	c.needMessage()
 	m := c.session.Message
+	m.whole = true
 	if m.oversize {
 		return c.oversized(out)
 	}
@@ -43,13 +44,23 @@ func (c *Conn) pass(m *Message, out *milter.Modifications) milter.Reply {
 	if err != nil {
 		out.Clear()
 		c.log.Error("edits cannot be sent", zap.String("qid", c.session.QueueID()), zap.Error(err))
-		v := Verdict{Action: Tempfail, Code: 451, Enhanced: "4.3.0", Text: "Message filter error, try again later"}
-		return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
+		return c.answer(EOM, putOff())
+	}
+	// Everything that can go wrong has been done before, but for the answer itself.
+	if err := c.queue(Accept.String(), time.Now().Add(c.o.EOMTimeout)); err != nil {
+		out.Clear()
+		return c.answer(EOM, putOff())
 	}
 	c.resume = nil
 	c.finish(decision{verdict: Verdict{Action: Accept}, phase: EOM, script: -1}, done)
 	c.endMessage(false)
 	return milter.Reply{Action: wire.ActContinue}
+}
+
+// putOff is the decision when we cannot do what scripts asked for.
+func putOff() decision {
+	v := Verdict{Action: Tempfail, Code: 451, Enhanced: "4.3.0", Text: "Message filter error, try again later"}
+	return decision{verdict: v, phase: EOM, script: -1}
 }
 
 // oversized answers for a message over max_message, which scripts do not see.
@@ -73,8 +84,8 @@ func (c *Conn) oversized(out *milter.Modifications) milter.Reply {
 func (c *Conn) unkept(m *Message) milter.Reply {
 	c.log.Error("body cannot be kept", zap.String("qid", c.session.QueueID()), zap.Error(m.failed))
 	v := Verdict{Action: Tempfail, Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage"}
-	if errors.Is(m.failed, errPartsLost) {
-		v = Verdict{Action: Tempfail, Code: 451, Enhanced: "4.3.0", Text: "Message filter error, try again later"}
+	if errors.Is(m.failed, errPartsLost) || errors.Is(m.failed, errBodyLost) {
+		return c.answer(EOM, putOff())
 	}
 	return c.answer(EOM, decision{verdict: v, phase: EOM, script: -1})
 }
@@ -138,9 +149,13 @@ func (c *Conn) answer(p Phase, d decision) milter.Reply {
 	}
 	c.resume = nil
 	if d.verdict.Refuses() {
+		ends := endsMessage(p, d.verdict.Action)
+		if ends {
+			d = c.queueRefused(p, d)
+		}
 		reply := replyOf(d.verdict)
 		c.finish(d, nil)
-		if endsMessage(p, d.verdict.Action) {
+		if ends {
 			c.decided = &reply
 			c.endMessage(true)
 			c.decided = nil
@@ -157,6 +172,37 @@ func (c *Conn) answer(p Phase, d decision) milter.Reply {
 	return milter.Reply{Action: wire.ActContinue}
 }
 
+// queueRefused makes durable what scripts want to keep of a message that is
+// refused. If that fails, the client must come again.
+func (c *Conn) queueRefused(p Phase, d decision) decision {
+	m := c.session.Message
+	if m == nil {
+		return d
+	}
+	m.refused = d.verdict.Action.String()
+	deadline := time.Now().Add(c.o.EOMTimeout)
+	if p != EOM { // no PROGRESS holds the MTA
+		deadline = c.queueDeadline()
+	}
+	if err := c.queue(m.refused, deadline); err == nil {
+		return d
+	}
+	d = putOff()
+	d.phase = p
+	m.refused = d.verdict.Action.String()
+	return d
+}
+
+// queueDeadline is until when events may be written while a reply waits: as
+// long as the handlers had, and a second if they took it all.
+func (c *Conn) queueDeadline() time.Time {
+	deadline := time.Now().Add(time.Second)
+	if c.call.Deadline.After(deadline) {
+		return c.call.Deadline
+	}
+	return deadline
+}
+
 // endsMessage tells whether a refusal in p is the message's: in Rcpt it is that
 // recipient's, before Mail and in Unknown there may be none.
 func endsMessage(p Phase, refusal Action) bool {
@@ -167,7 +213,7 @@ func endsMessage(p Phase, refusal Action) bool {
 // and nothing asked for so far, nor an abort or close handler, needs what follows.
 func (c *Conn) allAccept(p Phase) bool {
 	m := c.session.Message
-	if p == Unknown || c.needs.phases.Has(Abort) || c.needs.phases.Has(Close) || m != nil && len(m.edits) > 0 {
+	if p == Unknown || c.needs.phases.Has(Abort) || c.needs.phases.Has(Close) || m != nil && len(m.edits)+len(m.queued) > 0 {
 		return false
 	}
 	for i := range c.states {

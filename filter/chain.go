@@ -76,10 +76,13 @@ func (c *Conn) askOne(i int, p Phase) decision {
 	}
 	fault := c.judge(i, p, v, err)
 	if m != nil && (fault != nil || c.list[i].Observe) {
-		if fault == nil && !v.Refuses() {
-			c.logWouldChange(i, p, m.edits[len(c.before.edits):])
+		if fault == nil {
+			if !v.Refuses() {
+				c.logWouldChange(i, p, m.edits[len(c.before.edits):])
+			}
+			c.logWouldQueue(i, p, m.queued[len(c.before.queued):])
 		}
-		m.rollback(c.before.edits)
+		m.rollback(c.before)
 	}
 	d := decision{verdict: v, phase: p, script: i, fault: fault}
 	if fault != nil {
@@ -251,8 +254,15 @@ func (c *Conn) tell(p Phase) {
 			c.lose()
 			return
 		}
-		if fault := c.judge(i, p, v, err); fault != nil {
+		fault := c.judge(i, p, v, err)
+		if fault != nil {
 			c.logFault(fault)
+		}
+		if m := c.session.Message; m != nil && (fault != nil || c.list[i].Observe) {
+			if fault == nil {
+				c.logWouldQueue(i, p, m.queued[len(c.before.queued):])
+			}
+			m.rollback(c.before)
 		}
 		if c.dropped {
 			return

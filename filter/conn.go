@@ -27,6 +27,7 @@ type Conn struct {
 	states  []scriptState
 	heard   bool          // a command of this SMTP session has come
 	spent   time.Duration // in scripts, for this message
+	queued  []*Queued     // durable, of this message
 
 	call    Call
 	since   time.Time     // when the call under way began
@@ -71,12 +72,12 @@ func (c *Conn) take(scripts Scripts) {
 
 // begin forgets everything of an SMTP session.
 func (c *Conn) begin() {
-	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), mta: c.wire.Negotiated(), notes: new(notes)}
+	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), mta: c.wire.Negotiated(), notes: new(notes), spool: c.o.Spool}
 	c.session.ofConnection = c.session.notes
 	c.session.Client.Family = "unknown"
 	c.log = c.o.Log.With(zap.String("session", c.session.ID))
 	clear(c.states)
-	c.heard, c.spent = false, 0
+	c.heard, c.spent, c.queued = false, 0, nil
 	c.dropped, c.resume = false, nil
 }
 
@@ -188,9 +189,9 @@ func (c *Conn) Body(chunk []byte) milter.Reply {
 }
 
 // allSkip tells whether nobody wants more of the body: skip() of every early
-// script, and no other script that needs it (milter §3.7).
+// script, and no other script, nor an event, that needs it (milter §3.7).
 func (c *Conn) allSkip() bool {
-	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 {
+	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 || len(c.session.Message.queued) > 0 {
 		return false
 	}
 	for i, s := range c.list {
@@ -198,7 +199,7 @@ func (c *Conn) allSkip() bool {
 		if st.outOfConnection || st.outOfMessage {
 			continue
 		}
-		onlyChunks := s.Early && s.Phases.Has(Body) && !s.Phases.Has(EOM)
+		onlyChunks := s.Early && s.Phases.Has(Body) && !s.Phases.Has(EOM) && !s.Queues
 		if s.Body && (!onlyChunks || !st.skipsBody) {
 			return false
 		}
@@ -267,13 +268,14 @@ func (c *Conn) settled() (milter.Reply, bool) {
 	}
 	reply := *c.resume.reply
 	c.resume = nil
+	c.tellQueues()
 	c.session.end()
 	return reply, true
 }
 
 func (c *Conn) startMessage(path string, params []string) {
 	c.session.begin(&Message{Sender: ParseAddress(path, params), session: c.session, wanted: c.needs})
-	c.spent = 0
+	c.spent, c.queued = 0, nil
 	for i := range c.states {
 		c.states[i] = scriptState{outOfConnection: c.states[i].outOfConnection}
 	}
@@ -294,6 +296,29 @@ func (c *Conn) endMessage(aborted bool) {
 	}
 	if aborted {
 		c.tell(Abort)
+		c.tellQueues()
 	}
 	c.session.end()
+}
+
+// tellQueues makes durable what scripts asked for of a message that got no
+// verdict, and what abort handlers ask for of any; the log names it, since the
+// message's own line is written already, or there is none.
+func (c *Conn) tellQueues() {
+	m := c.session.Message
+	if c.lost || m == nil {
+		return
+	}
+	if m.refused == "" {
+		m.refused = "abort"
+	}
+	deadline := time.Now().Add(c.o.Timeout)
+	if c.decided != nil {
+		deadline = c.queueDeadline() // a reply waits
+	}
+	c.queued = nil
+	if err := c.queue(m.refused, deadline); err == nil && len(c.queued) > 0 {
+		c.log.Info("ended message queued", zap.String("qid", c.session.QueueID()),
+			zap.String("verdict", m.refused), zap.Strings("queues", queuesOf(c.queued)))
+	}
 }

@@ -22,7 +22,9 @@ type Options struct {
 	Oversize   Action         // Reject, Tempfail or Accept
 	// NewBody makes what keeps a message's body; nil: memory. Safe for concurrent use.
 	NewBody func() BodyStore
-	Log     *zap.Logger
+	// Spool makes events durable; nil: there are no queues.
+	Spool Spool
+	Log   *zap.Logger
 	// Report, when set, is called with each outcome besides the log, on the
 	// connection's goroutine: it must not block.
 	Report func(*Outcome)

@@ -24,6 +24,7 @@ type Script struct {
 	Phases  Phases // which handlers it exports
 	Headers bool   // needs the headers
 	Body    bool   // needs the body
+	Queues  bool   // may put messages on queues
 	Early   bool   // header, eoh and body are answered at once
 	Observe bool   // what it would do is logged and not done
 	OnError Action // Tempfail, Accept or Reject; Continue: as configured

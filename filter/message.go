@@ -22,9 +22,13 @@ type Message struct {
 	oversize   bool       // received went over the limit: the body is dropped
 	cut        bool       // and fields, too
 
-	wanted needs  // which parts the MTA was asked for
-	edits  []edit // in the order in which scripts asked
-	view   *model // arrived plus edits; nil when something has changed since
+	wanted needs     // which parts the MTA was asked for
+	edits  []edit    // in the order in which scripts asked
+	queued []*Queued // events that scripts asked for, not written yet
+	whole  bool      // the MTA has said that this was all
+
+	refused string // by which verdict; "" while it is not
+	view    *model // arrived plus edits; nil when something has changed since
 }
 
 // ErrNotAsked is returned for a part of the message that the scripts' options
@@ -33,6 +37,9 @@ var ErrNotAsked = errors.New("not asked for: see options.headers and options.bod
 
 // errPartsLost: a conn that took over has not the body that its edits are about.
 var errPartsLost = errors.New("edits of parts were lost with the handler that got stuck")
+
+// errBodyLost: nor has it the body that events are to hold.
+var errBodyLost = errors.New("the body that is to be queued was lost with the handler that got stuck")
 
 var errOver = errors.New("this message is over")
 
@@ -94,7 +101,12 @@ func (m *Message) Raw() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := len(body) + 2
+	return append(m.header(fields), body...), nil
+}
+
+// header is fields and the empty line after them, with CRLF line ends.
+func (m *Message) header(fields []Field) []byte {
+	size := 2
 	for _, f := range fields {
 		size += len(f.Name) + len(f.Value) + 4
 	}
@@ -110,8 +122,7 @@ func (m *Message) Raw() ([]byte, error) {
 		out.WriteString("\r\n")
 	}
 	out.WriteString("\r\n")
-	out.Write(body)
-	return out.Bytes(), nil
+	return out.Bytes()
 }
 
 // writeCRLF writes a value with its folds as they are on the wire.
@@ -180,25 +191,32 @@ func (m *Message) addRecipient(a *Address) {
 	m.view = nil
 }
 
-// rollback undoes the edits that were asked for since before was m.edits.
-func (m *Message) rollback(before []edit) {
-	if len(m.edits) > len(before) {
-		m.edits, m.view = before, nil
+// rollback undoes the edits and events that were asked for since before.
+func (m *Message) rollback(before checkpoint) {
+	if len(m.edits) > len(before.edits) {
+		m.edits, m.view = before.edits, nil
+	}
+	if len(m.queued) > len(before.queued) {
+		m.queued = before.queued
 	}
 }
 
-// successor is a message of its own with what had arrived and those edits. It
+// successor is a message of its own with what had arrived, and those edits and
+// events. What had come of the body is lost; events cannot do without. It
 // may be called while a stuck handler still uses m: everything it reads is
 // either not written during a handler call or only appended to.
-func (m *Message) successor(s *Session, edits []edit) *Message {
+func (m *Message) successor(s *Session, before checkpoint) *Message {
 	n := &Message{
-		Sender: m.Sender, session: s, received: m.received, oversize: m.oversize, cut: m.cut, wanted: m.wanted,
+		Sender: m.Sender, session: s, received: m.received, oversize: m.oversize, cut: m.cut, wanted: m.wanted, whole: m.whole, refused: m.refused,
 		recipients: slices.Clip(m.recipients),
-		bodySize:   m.bodySize, failed: m.failed, unkept: true,
-		edits: slices.Clip(edits),
+		bodySize:   m.bodySize, failed: m.failed, unkept: len(before.queued) == 0 || m.bodySize > 0,
+		edits: slices.Clip(before.edits), queued: slices.Clip(before.queued),
 	}
 	if slices.ContainsFunc(n.edits, func(e edit) bool { return e.op == opParts }) {
 		n.failed = errPartsLost
+	}
+	if len(n.queued) > 0 && m.bodySize > 0 && n.failed == nil {
+		n.failed = errBodyLost
 	}
 	n.arena.bytes, n.arena.ends = slices.Clip(m.arena.bytes), slices.Clip(m.arena.ends)
 	return n

@@ -23,6 +23,7 @@ type Outcome struct {
 	Where      Position // in that script
 	Edits      []string
 	Quarantine string
+	Queued     []*Queued // what is durable of it; not what an abort handler asks for
 	Notes      []Note
 	Size       int64
 	InScript   time.Duration // in handlers, awaits included
@@ -89,7 +90,7 @@ func (c *Conn) outcome(d decision, edits []string) *Outcome {
 	s := c.session
 	o := &Outcome{
 		Session: s.ID, QueueID: s.QueueID(), Client: s.Client, Helo: s.Helo,
-		Verdict: d.verdict, Phase: d.phase, Edits: edits, Notes: s.notes.list, InScript: c.spent,
+		Verdict: d.verdict, Phase: d.phase, Edits: edits, Notes: s.notes.list, Queued: c.queued, InScript: c.spent,
 	}
 	if d.script >= 0 {
 		o.Script = c.list[d.script].Name
@@ -142,6 +143,9 @@ func (o *Outcome) fields() []zap.Field {
 		f = append(f, zap.Strings("edits", o.Edits))
 	}
 	add("quarantine", o.Quarantine)
+	if len(o.Queued) > 0 {
+		f = append(f, zap.Strings("queued", queuesOf(o.Queued)))
+	}
 	if len(o.Notes) > 0 {
 		f = append(f, zap.Any("notes", o.Notes))
 	}

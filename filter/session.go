@@ -24,6 +24,7 @@ type Session struct {
 	// connection, the wire has others, which are its successor's.
 	macros       *milter.Macros
 	mta          milter.Options // as negotiated
+	spool        Spool          // nil: there are no queues
 	notes        *notes         // of the message, or of the connection outside one
 	ofConnection *notes         // those that every message begins with
 }
@@ -55,14 +56,15 @@ func (s *Session) AddNote(n Note) bool {
 // checkpoint is what a handler call can change: kept before the call, to undo
 // it and to hand it to a successor.
 type checkpoint struct {
-	edits []edit
-	notes []Note
+	edits  []edit
+	queued []*Queued
+	notes  []Note
 }
 
 func (s *Session) checkpoint() checkpoint {
 	c := checkpoint{notes: s.notes.list}
 	if s.Message != nil {
-		c.edits = s.Message.edits
+		c.edits, c.queued = s.Message.edits, s.Message.queued
 	}
 	return c
 }
@@ -70,11 +72,11 @@ func (s *Session) checkpoint() checkpoint {
 // successor is a session of its own with the same facts, for a conn that takes
 // over while a stuck handler still uses s.
 func (s *Session) successor(before checkpoint) *Session {
-	n := &Session{ID: s.ID, Listener: s.Listener, Client: s.Client, Helo: s.Helo, mta: s.mta}
+	n := &Session{ID: s.ID, Listener: s.Listener, Client: s.Client, Helo: s.Helo, mta: s.mta, spool: s.spool}
 	n.notes = &notes{slices.Clip(before.notes)}
 	n.ofConnection = n.notes
 	if s.Message != nil {
-		n.Message = s.Message.successor(n, before.edits)
+		n.Message = s.Message.successor(n, before)
 		n.ofConnection = &notes{slices.Clip(s.ofConnection.list)}
 	}
 	return n

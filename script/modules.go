@@ -26,27 +26,28 @@ type module struct {
 // configuration's.
 func modules() map[string]module {
 	return map[string]module{
-		"pmilter/match": matchModule(),
-		"pmilter/table": tableModule(),
 		"pmilter":       {exports: []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, export: (*World).verdictExport},
-		"pmilter/vars":  {export: (*World).varsExport},
 		"pmilter/dns":   {exports: []string{"resolve", "reverse", "dnsbl"}, export: (*World).dnsExport},
-		"pmilter/http":  {exports: []string{"fetch"}, export: (*World).httpExport},
-		"pmilter/net":   {exports: []string{"exchange"}, export: (*World).netExport},
 		"pmilter/exec":  {exports: []string{"run"}, export: (*World).execExport, jobs: true},
+		"pmilter/http":  {exports: []string{"fetch"}, export: (*World).httpExport},
+		"pmilter/match": matchModule(),
+		"pmilter/net":   {exports: []string{"exchange"}, export: (*World).netExport},
+		"pmilter/queue": {exports: []string{"enqueue"}, export: (*World).queueExport},
 		"pmilter/smtp":  {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
+		"pmilter/table": tableModule(),
+		"pmilter/vars":  {export: (*World).varsExport},
 	}
 }
 
 // moduleFault says why a module of ours cannot be imported.
 func moduleFault(name string) string {
-	planned := []string{"queue", "store", "auth", "test"}
-	short := strings.TrimPrefix(name, "pmilter/")
-	if slices.Contains(planned, short) {
-		return name + " is not built yet"
-	}
 	message := "no such module: " + name
-	if near := nearest(short, append(planned, "vars", "table", "match", "dns", "http", "net", "exec", "smtp")); near != "" {
+	var known []string
+	for m := range modules() {
+		known = append(known, strings.TrimPrefix(m, "pmilter/"))
+	}
+	slices.Sort(known)
+	if near := nearest(strings.TrimPrefix(name, "pmilter/"), known); near != "" {
 		message += fmt.Sprintf(" (did you mean %q?)", "pmilter/"+near)
 	}
 	return message

@@ -134,8 +134,9 @@ func (s *Set) readExports(w *World) Faults {
 				}
 			}
 		}
-		sc.Headers = sc.Phases.Has(filter.Header) || sc.Phases.Has(filter.EOM) || s.bundle.imports[i]["pmilter/queue"]
-		sc.Body = sc.Phases.Has(filter.Body) || sc.Phases.Has(filter.EOM) || s.bundle.imports[i]["pmilter/queue"]
+		sc.Queues = s.bundle.imports[i]["pmilter/queue"]
+		sc.Headers = sc.Phases.Has(filter.Header) || sc.Phases.Has(filter.EOM) || sc.Queues
+		sc.Body = sc.Phases.Has(filter.Body) || sc.Phases.Has(filter.EOM) || sc.Queues
 		readOptions(w, sc, options, fault)
 		if sc.Phases == 0 {
 			fault(true, "", "", "has no handlers: it exports none of connect helo mail rcpt data header eoh body eom abort close unknown")

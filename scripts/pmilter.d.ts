@@ -297,6 +297,25 @@ declare module "pmilter/vars" {
   export default vars;
 }
 
+declare module "pmilter/queue" {
+  /**
+   * Puts the message on a queue: a Maildir of the configuration's [queue.NAME], where a job finds it. It may be called in
+   * any phase of a message; what is written, when the message ends, is the message as all scripts left it, and it is on
+   * the disk before the MTA hears "accepted". If it cannot be written, the MTA hears 451 and the client comes again. Two
+   * calls are two events.
+   * @param queue the NAME; one that is not configured throws a TypeError
+   * @param options `data` is for the job: a JSON value, at most 1 MiB. `when` is "accepted" (no script refused or
+   *   discarded the message; this is so without it) or "any": also what was refused, discarded or aborted, as far as it had come
+   * @example
+   * export function eom(session: Session) {
+   *   if (session.message!.attachments.length > 0) enqueue("archive", { data: { why: "attachments" } });
+   * }
+   */
+  export function enqueue(queue: string, options?: { data?: unknown; when?: "accepted" | "any" }): void;
+  const queue: { enqueue: typeof enqueue };
+  export default queue;
+}
+
 declare module "pmilter/table" {
   /**
    * Opens one of Postfix's text tables. There is one copy of it for the process, read anew when the

@@ -33,6 +33,7 @@ type Config struct {
 
 	Milter  Milter
 	Handler Handler
+	Queues  []Queue // in the order of the file
 	Log     Log
 	DNS     DNS
 	// Permissions is what scripts may reach: nothing by default.

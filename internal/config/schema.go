@@ -64,7 +64,7 @@ func (l *loader) schema() []key {
 		{"permissions.net", permissions(&c.Permissions.Net, `an entry like "host:port"`, permit.CheckNet)},
 		{"permissions.exec", permissions(&c.Permissions.Exec, "a program's path", permit.CheckExec)},
 		{"decisions", later},
-		{"queue", later},
+		{"queue", queues(&c.Queues)},
 		{"admin", later},
 
 		{"vars", anything(&c.Vars)},

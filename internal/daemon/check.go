@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,7 +21,7 @@ func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	_ = limitProcess(cfg) // nothing is served: there is no garbage to wait for
 	l := script.NewLibrary(libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop()))
 	defer l.Retire()
-	if err := l.Load(ctx); err != nil {
+	if err := errors.Join(l.Load(ctx), checkJobs(cfg)); err != nil {
 		return err
 	}
 	scripts := l.Current().List()
@@ -34,6 +35,9 @@ func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if len(asked)+len(silent) > 0 {
 		fmt.Fprintf(out, "the MTA waits for an answer at: %send of message\n", spaced(asked))
 		fmt.Fprintf(out, "the MTA sends without waiting:  %s\n", strings.TrimSpace(spaced(silent)))
+	}
+	for _, line := range describeQueues(cfg) {
+		fmt.Fprintln(out, line)
 	}
 	for _, w := range l.Status().Warnings {
 		fmt.Fprintln(out, w)

@@ -30,6 +30,7 @@ type engine struct {
 	stopServices context.CancelFunc
 	spool        atomic.Pointer[spool.Spool]
 	library      atomic.Pointer[library]
+	queues       atomic.Pointer[queues]
 	watches      sync.WaitGroup
 }
 
@@ -47,6 +48,7 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 		e.services.Close()
 		return nil, err
 	}
+	e.takeQueues(cfg)
 	ctx, e.stopServices = context.WithCancel(ctx)
 	e.watches.Go(func() { e.services.Watch(ctx) })
 	e.library.Store(l)
@@ -91,9 +93,19 @@ const ballastSize = 48 << 20
 // Go's own 100 would double what a thousand connections hold.
 const garbagePercent = 50
 
+// takeQueues makes a configuration's queues the ones for new connections.
+func (e *engine) takeQueues(cfg *config.Config) {
+	q := newQueues(cfg, e.log)
+	q.create()
+	e.queues.Store(q)
+}
+
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
 func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error) {
+	if err := checkJobs(cfg); err != nil {
+		return nil, err
+	}
 	options := libraryOptions(cfg, e.services, e.log)
 	options.Limits = e.limits(cfg)
 	l := &library{Library: script.NewLibrary(options)}
@@ -152,6 +164,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
 		NewBody: func() filter.BodyStore { return e.spool.Load().NewBody() },
+		Spool:   e.queues.Load(),
 		Log:     log, Report: e.report,
 	}
 }
@@ -175,6 +188,7 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	e.services.Configure(cfg)
+	e.takeQueues(cfg)
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))

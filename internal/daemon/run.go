@@ -40,6 +40,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	defer e.close()
+	defer e.sweepQueues(work)()
 	listeners, err := listen(work, cfg)
 	if err != nil {
 		return err

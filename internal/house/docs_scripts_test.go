@@ -103,7 +103,7 @@ func playExample(t *testing.T, b docBlock, dir, file string, vars map[string]any
 	}
 	f := filter.New(filter.Options{
 		Scripts: func() filter.Scripts { return library.Current() }, Log: zap.New(core),
-		Timeout: time.Minute, EOMTimeout: time.Minute, OnError: filter.Tempfail, MaxMessage: 1 << 20,
+		Timeout: time.Minute, EOMTimeout: time.Minute, OnError: filter.Tempfail, MaxMessage: 1 << 20, Spool: anySpool{},
 	})
 	server := milter.NewServer(milter.Config{
 		NewSession: func(c *milter.Conn) milter.Session { return f.NewSession(c) }, DrainTimeout: time.Nanosecond,

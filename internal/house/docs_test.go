@@ -234,6 +234,11 @@ func TestDocsConfiguration(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the README's defaults are\n%+v, the program's\n%+v", got, want)
 	}
+	want.Queues = defaultQueue(t, "")
+	got.Queues = documentedQueue(t, section)
+	if !reflect.DeepEqual(got.Queues, want.Queues) {
+		t.Errorf("the README's queue is\n%+v, the program's\n%+v", got.Queues, want.Queues)
+	}
 	for _, key := range configKeys() {
 		if !slices.Contains(listed, key) {
 			t.Errorf("the README's table lacks %s", key)
@@ -260,7 +265,7 @@ func configKeys() (keys []string) {
 	for i := range all.NumField() {
 		f := all.Field(i)
 		switch {
-		case f.Name == "File" || f.Name == "Warnings":
+		case f.Name == "File" || f.Name == "Warnings" || f.Name == "Queues":
 		case f.Type.Kind() == reflect.Struct:
 			for j := range f.Type.NumField() {
 				keys = append(keys, snake(f.Name)+"."+snake(f.Type.Field(j).Name))
@@ -270,4 +275,34 @@ func configKeys() (keys []string) {
 		}
 	}
 	return keys
+}
+
+// defaultQueue is a queue of which nothing is said but its Maildir.
+func defaultQueue(t *testing.T, keys string) []config.Queue {
+	t.Helper()
+	file := write(t, t.TempDir(), "pmilter.toml", "[queue.x]\nmaildir = \"/x\"\njob = \"/job.js\"\n"+keys)
+	c, err := config.Load(file, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Queues
+}
+
+// documentedQueue is a queue with the README's defaults for all keys that a queue has.
+func documentedQueue(t *testing.T, section string) []config.Queue {
+	t.Helper()
+	keys, listed := "", map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `queue\\.NAME\\.([a-z_]+)` \\| (`([^`]+)`|[a-z]+) \\|").FindAllStringSubmatch(section, -1) {
+		listed[strings.ReplaceAll(m[1], "_", "")] = true
+		if m[3] != "" {
+			keys += m[1] + " = " + m[3] + "\n"
+		}
+	}
+	all := reflect.TypeFor[config.Queue]()
+	for i := range all.NumField() {
+		if name := all.Field(i).Name; name != "Name" && !listed[strings.ToLower(name)] {
+			t.Errorf("the README's table of queues lacks %s", name)
+		}
+	}
+	return defaultQueue(t, keys)
 }
