@@ -54,7 +54,7 @@ types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode
 	fi; \
 	$(MAKE) --no-print-directory $(TSC) && \
 	$(TSC) --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --allowJs --checkJs \
-		$(wildcard scripts/*.ts scripts/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
+		$(wildcard scripts/*.ts scripts/*.js scripts/filters/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
 
 deps:
 	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \

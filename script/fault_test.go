@@ -32,7 +32,7 @@ func TestFaultTexts(t *testing.T) {
 		{"neighbour's export", map[string]string{"_b.js": "export const second = 1;"}, `import { secnd } from "./_b.js"; export const f = secnd;`, []string{
 			`scripts/a.js:1:10: scripts/_b.js has no export "secnd" (did you mean "second"?)`,
 		}},
-		{"unbuilt", nil, `import store from "pmilter/store";`, []string{`scripts/a.js:1:19: pmilter/store is not built yet`}},
+		{"unbuilt", nil, `import smtp from "pmilter/smtp";`, []string{`scripts/a.js:1:18: pmilter/smtp is not built yet`}},
 		{"no such module", nil, `import x from "pmilter/var";`, []string{
 			`scripts/a.js:1:15: no such module: pmilter/var (did you mean "pmilter/vars"?)`,
 		}},

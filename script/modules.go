@@ -26,6 +26,7 @@ func modules() map[string]module {
 	return map[string]module{
 		"pmilter":       {[]string{"accept", "reject", "tempfail", "discard", "skip", "note"}, (*World).verdictExport},
 		"pmilter/match": matchModule(),
+		"pmilter/store": storeModule(),
 		"pmilter/table": tableModule(),
 		"pmilter/vars":  {nil, (*World).varsExport},
 	}
@@ -33,13 +34,13 @@ func modules() map[string]module {
 
 // moduleFault says why a module of ours cannot be imported.
 func moduleFault(name string) string {
-	planned := []string{"queue", "store", "dns", "auth", "http", "net", "exec", "smtp", "test"}
+	planned := []string{"queue", "dns", "auth", "http", "net", "exec", "smtp", "test"}
 	short := strings.TrimPrefix(name, "pmilter/")
 	if slices.Contains(planned, short) {
 		return name + " is not built yet"
 	}
 	message := "no such module: " + name
-	if near := nearest(short, append(planned, "vars", "table", "match")); near != "" {
+	if near := nearest(short, append(planned, "vars", "store", "table", "match")); near != "" {
 		message += fmt.Sprintf(" (did you mean %q?)", "pmilter/"+near)
 	}
 	return message
@@ -54,10 +55,16 @@ func moduleSource(name string, vars map[string]any) string {
 		return b.String()
 	}
 	exports := modules()[name].exports
-	for _, e := range exports {
-		fmt.Fprintf(&b, "export const %s = /* @__PURE__ */ %s(%q, %q);\n", e, nativeName, name, e)
+	members := make([]string, len(exports))
+	for i, e := range exports {
+		local := e
+		if e == "delete" { // a word of the language names a property and no constant
+			local = "$" + e
+		}
+		fmt.Fprintf(&b, "const %s = /* @__PURE__ */ %s(%q, %q);\nexport { %s as %s };\n", local, nativeName, name, e, local, e)
+		members[i] = e + ": " + local
 	}
-	fmt.Fprintf(&b, "export default {%s};\n", strings.Join(exports, ", "))
+	fmt.Fprintf(&b, "export default {%s};\n", strings.Join(members, ", "))
 	return b.String()
 }
 

@@ -6,4 +6,5 @@ package script
 type Services struct {
 	Tables   Tables
 	Matchers Matchers
+	Store    Store
 }

@@ -31,8 +31,10 @@ type Config struct {
 	// is filtered.
 	Scripts []string
 
+	Server  Server
 	Milter  Milter
 	Handler Handler
+	Store   Store
 	Log     Log
 	// Vars is for the scripts: values are string, int64, float64, bool, []any
 	// and map[string]any; dates are strings as written.
@@ -104,8 +106,9 @@ func Default() *Config {
 			MaxValue:   64 << 20,
 			OnError:    Tempfail,
 		},
-		Log:  Log{Level: "info", Format: "auto"},
-		Vars: map[string]any{},
+		Store: Store{URL: "memory:"},
+		Log:   Log{Level: "info", Format: "auto"},
+		Vars:  map[string]any{},
 	}
 }
 

@@ -37,7 +37,7 @@ func (l *loader) schema() []key {
 		{"scripts", paths(&c.Scripts)},
 
 		{"server.runtime", later},
-		{"server.state", later},
+		{"server.state", folder(&c.Server.State)},
 
 		{"milter.socket_mode", mode(&c.Milter.SocketMode)},
 		{"milter.socket_group", text(&c.Milter.SocketGroup)},
@@ -56,7 +56,8 @@ func (l *loader) schema() []key {
 		{"handler.max_value", size(&c.Handler.MaxValue, 1<<10)},
 		{"handler.on_error", choice(&c.Handler.OnError, Tempfail, Accept, Reject)},
 
-		{"store", later},
+		{"store.url", storeURL(&c.Store.URL)},
+
 		{"dns", later},
 		{"permissions", later},
 		{"decisions", later},

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
 	"pmilter/internal/config"
 	"pmilter/internal/match"
+	"pmilter/internal/store"
 	"pmilter/internal/table"
 	"pmilter/script"
 )
@@ -16,11 +18,31 @@ import (
 type Services struct {
 	tables   *table.Tables
 	matchers *match.Cache
+	store    store.Store
+	log      *zap.Logger
 }
 
 // NewServices makes the services of a configuration; Watch keeps them up to date.
+// The store is one in memory until OpenStore: this makes no file and no connection.
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
-	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache()}
+	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache(), store: store.NewMemory(time.Now), log: log}
+}
+
+// OpenStore opens the store of the configuration; before ForScripts.
+func (s *Services) OpenStore(cfg *config.Config) error {
+	opened, err := openStore(cfg, s.log)
+	if err != nil {
+		return err
+	}
+	s.store = opened
+	return nil
+}
+
+// Close frees what is open, when no script runs any more.
+func (s *Services) Close() {
+	if err := s.store.Close(); err != nil {
+		s.log.Error("store not closed", zap.Error(err))
+	}
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.
@@ -28,7 +50,7 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
-	return script.Services{Tables: tables{s.tables}, Matchers: matchers{s.matchers}}
+	return script.Services{Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store}
 }
 
 type tables struct{ *table.Tables }

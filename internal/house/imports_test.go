@@ -46,7 +46,7 @@ func layers() []layer {
 		{"internal/maildir", nil},
 		{"internal/spool", nil},
 		{"internal/sendmailtest", []string{"internal/postfixtest"}}, // its sink and client
-		{"internal/redistest", []string{"internal/postfixtest"}}, // its ports
+		{"internal/redistest", []string{"internal/postfixtest"}},    // its ports
 		{"internal/postfixtest", nil},
 		{"internal/house", nil},
 	}

@@ -190,7 +190,7 @@ func (f *File) Incr(ctx context.Context, key string, by int64, ttl time.Duration
 			old, expires = nil, until(now, ttl)
 		}
 		if o.n, o.err = add(old, by); o.err != nil {
-			return o, nil
+			return o, nil //nolint:nilerr // it is in the outcome
 		}
 		return o, put(tx, values, key, strconv.AppendInt(nil, o.n, 10), expires)
 	})

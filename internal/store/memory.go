@@ -229,7 +229,7 @@ func (m *Memory) put(i *item, now int64) {
 // shrink drops what has not been used for the longest time until the rest fits.
 func (m *Memory) shrink() {
 	for m.size > 0 && m.size+m.holds.size > m.most {
-		m.remove(m.used.Back().Value.(*item)) //nolint:errcheck,forcetypeassert // only items are there
+		m.remove(m.used.Back().Value.(*item))
 	}
 }
 
@@ -259,7 +259,7 @@ func (e expiries) Swap(a, b int) {
 
 // Push adds an item at the end.
 func (e *expiries) Push(x any) {
-	i := x.(*item) //nolint:errcheck,forcetypeassert // put gives an item
+	i := x.(*item)
 	i.at = len(*e)
 	*e = append(*e, i)
 }
@@ -273,3 +273,6 @@ func (e *expiries) Pop() any {
 	i.at = -1
 	return i
 }
+
+// NeverWaits tells that calls need no goroutine of their own.
+func (m *Memory) NeverWaits() {}

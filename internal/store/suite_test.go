@@ -65,7 +65,8 @@ func closed(t *testing.T, s store.Store) {
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	suite(t, func(*testing.T) subject {
+	suite(t, func(t *testing.T) subject {
+		t.Helper()
 		c := newClock()
 		return subject{Store: store.NewMemory(c.Now), advance: c.advance}
 	})
@@ -83,6 +84,7 @@ func openFile(t *testing.T, path string, c *clock) *store.File {
 func TestFile(t *testing.T) {
 	t.Parallel()
 	suite(t, func(t *testing.T) subject {
+		t.Helper()
 		c := newClock()
 		f := openFile(t, filepath.Join(t.TempDir(), "new", "store.db"), c)
 		closed(t, f)
@@ -94,6 +96,7 @@ func TestFile(t *testing.T) {
 func TestClient(t *testing.T) {
 	t.Parallel()
 	suite(t, func(t *testing.T) subject {
+		t.Helper()
 		c := newClock()
 		client, _ := served(t, store.NewMemory(c.Now))
 		return subject{Store: client, advance: c.advance}
@@ -122,6 +125,7 @@ func TestRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	suite(t, func(t *testing.T) subject {
+		t.Helper()
 		raw := redis.NewClient(&redis.Options{Addr: server.Addr})
 		t.Cleanup(func() { raw.Close() })
 		if err := raw.FlushAll(t.Context()).Err(); err != nil {
@@ -178,6 +182,7 @@ func (s subject) set(t *testing.T, key, value string, ttl time.Duration) {
 }
 
 func getAndSet(t *testing.T, s subject) {
+	t.Helper()
 	s.want(t, "a", "")
 	s.set(t, "a", `{"b":[1,"ü"]}`, 0)
 	s.want(t, "a", `{"b":[1,"ü"]}`)
@@ -189,6 +194,7 @@ func getAndSet(t *testing.T, s subject) {
 }
 
 func addOnce(t *testing.T, s subject) {
+	t.Helper()
 	for i, want := range []bool{true, false} {
 		added, err := s.Add(t.Context(), "a", fmt.Append(nil, i), time.Minute)
 		if err != nil || added != want {
@@ -207,6 +213,7 @@ func addOnce(t *testing.T, s subject) {
 }
 
 func deletes(t *testing.T, s subject) {
+	t.Helper()
 	gone := func(want bool) {
 		t.Helper()
 		if existed, err := s.Delete(t.Context(), "a"); err != nil || existed != want {
@@ -228,6 +235,7 @@ func deletes(t *testing.T, s subject) {
 }
 
 func timeToLive(t *testing.T, s subject) {
+	t.Helper()
 	s.set(t, "a", "1", 10*time.Minute)
 	s.set(t, "b", "1", 10*time.Minute)
 	s.advance(9 * time.Minute)
@@ -251,6 +259,7 @@ func (s subject) incr(t *testing.T, key string, by int64, ttl time.Duration, wan
 }
 
 func increments(t *testing.T, s subject) {
+	t.Helper()
 	s.incr(t, "n", 1, 0, 1)
 	s.incr(t, "n", 41, 0, 42)
 	s.want(t, "n", "42")
@@ -263,6 +272,7 @@ func increments(t *testing.T, s subject) {
 }
 
 func incrTTL(t *testing.T, s subject) {
+	t.Helper()
 	s.incr(t, "n", 1, 10*time.Minute, 1)
 	s.advance(9 * time.Minute)
 	s.incr(t, "n", 1, 10*time.Minute, 2) // from the key's creation
@@ -283,6 +293,7 @@ func code(err error) string {
 }
 
 func incrFaults(t *testing.T, s subject) {
+	t.Helper()
 	for _, value := range []string{`"1"`, `1.5`, `null`, `{}`, `1e3`, `007`, ` 1`, `99999999999999999999`} {
 		s.set(t, "n", value, 0)
 		if _, err := s.Incr(t.Context(), "n", 1, 0); code(err) != store.CodeNotANumber && code(err) != store.CodeOverflow {
@@ -318,6 +329,7 @@ func (s subject) about(t *testing.T, got, want time.Duration) {
 }
 
 func limits(t *testing.T, s subject) {
+	t.Helper()
 	const per = 100 * time.Minute
 	s.about(t, s.limit(t, "a", 2, per, true, 1), per)
 	s.advance(40 * time.Minute)
@@ -336,6 +348,7 @@ func limits(t *testing.T, s subject) {
 // limitSlides: no span of the window's length has more than the limit, wherever
 // it begins.
 func limitSlides(t *testing.T, s subject) {
+	t.Helper()
 	const per, most, step = 64 * time.Minute, 10, 3 * time.Minute
 	var passed []time.Duration
 	for at := time.Duration(0); at < 5*per; at += step {
@@ -362,6 +375,7 @@ func limitSlides(t *testing.T, s subject) {
 
 // limitOfMany: a window of many calls counts them all.
 func limitOfMany(t *testing.T, s subject) {
+	t.Helper()
 	const per, step = 64 * time.Hour, 61 * time.Minute
 	for i := range int64(50) {
 		for j := range int64(5) {
@@ -384,6 +398,7 @@ func (s subject) hold(t *testing.T, key, holder string, most int64, ok bool, cou
 }
 
 func holds(t *testing.T, s subject) {
+	t.Helper()
 	s.hold(t, "a", "x", 2, true, 1)
 	s.hold(t, "a", "x", 2, true, 1) // once
 	s.hold(t, "a", "y", 2, true, 2)
@@ -411,6 +426,7 @@ func (s subject) eventually(t *testing.T, key, holder string, most int64, ok boo
 }
 
 func bounds(t *testing.T, s subject) {
+	t.Helper()
 	key, value := strings.Repeat("k", store.MaxKey), []byte(strings.Repeat("1", store.MaxValue))
 	s.set(t, key, string(value), time.Hour)
 	s.want(t, key, string(value))
@@ -439,6 +455,7 @@ func bounds(t *testing.T, s subject) {
 
 // spaces: a key names a value, a window and holders, each of its own.
 func spaces(t *testing.T, s subject) {
+	t.Helper()
 	s.set(t, "a", "1", 0)
 	s.limit(t, "a", 1, time.Hour, true, 1)
 	s.hold(t, "a", "x", 1, true, 1)
@@ -450,6 +467,7 @@ func spaces(t *testing.T, s subject) {
 
 // together: nothing is counted twice or lost.
 func together(t *testing.T, s subject) {
+	t.Helper()
 	const callers, each = 16, 20
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -498,6 +516,7 @@ func together(t *testing.T, s subject) {
 
 // done: who does not wait gets no answer, and nothing hangs.
 func done(t *testing.T, s subject) {
+	t.Helper()
 	if _, ok := s.Store.(*store.Memory); ok {
 		t.Skip("it never waits")
 	}
