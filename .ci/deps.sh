@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the Debian packages that the tests use: a real Postfix, Dovecot's LDA,
-# miltertest, libmilter for the null filter of the benchmark, a C compiler, opendkim
-# and the small clients. It needs root and changes nothing when all is there. A
-# Postfix, a Dovecot or an opendkim that it installs is not configured and never
-# started; one that was there before is left alone.
+# miltertest, libmilter for the null filter of the benchmark, a C compiler, opendkim,
+# Redis and the small clients. It needs root and changes nothing when all is there. A
+# Postfix, a Dovecot, an opendkim or a Redis that it installs is not configured and
+# never started; one that was there before is left alone.
 #
 # A real Sendmail, too: as its package cannot be installed beside Postfix, it is
 # only unpacked, into a folder of its own (internal/sendmailtest), and the
@@ -13,7 +13,7 @@
 #   .ci/deps.sh --check  prints what is missing; exit status 1 if anything is
 set -eu
 
-packages="postfix dovecot-core miltertest opendkim m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
+packages="postfix dovecot-core miltertest opendkim redis-server m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
 sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
@@ -112,15 +112,12 @@ unpack_sendmail() {
 
 # shellcheck disable=SC2086 # a list
 get $missing
-case "$missing " in
-*" opendkim "*)
-	# Nor at the next boot.
-	if command -v systemctl >/dev/null; then systemctl disable opendkim >/dev/null 2>&1 || true; fi
-	;;
-esac
-case "$missing " in
-*" dovecot-core "*)
-	if command -v systemctl >/dev/null; then systemctl disable dovecot >/dev/null 2>&1 || true; fi
-	;;
-esac
+# Nor at the next boot.
+for service in opendkim redis-server dovecot; do
+	case "$missing " in
+	*" $service "* | *" $service-core "*)
+		if command -v systemctl >/dev/null; then systemctl disable "$service" >/dev/null 2>&1 || true; fi
+		;;
+	esac
+done
 [ -z "$sendmail" ] || unpack_sendmail

@@ -113,6 +113,7 @@ type jsonWriter struct {
 	out      []byte
 	poll     goja.Callable // a JavaScript function that does nothing: an interrupt ends it
 	count    int
+	strict   string // not "": what JSON would leave out or change throws, in this name
 }
 
 func (j *jsonGuard) stringify(c goja.FunctionCall) goja.Value {
@@ -221,13 +222,38 @@ func (w *jsonWriter) property(key string, holder *goja.Object, value goja.Value)
 			return true
 		default:
 			if _, callable := goja.AssertFunction(object); callable {
+				w.refuse("a function")
 				return false
 			}
+			w.refuseKind(object)
 			w.object(object)
 			return true
 		}
 	}
 	return w.primitive(value)
+}
+
+// refuse throws about what JSON has no word for, if the writer is strict.
+func (w *jsonWriter) refuse(what string) {
+	if w.strict != "" {
+		panic(w.rt.NewTypeError("%s: %s cannot be stored: a value is made of plain objects, arrays, strings, numbers, booleans and null", w.strict, what))
+	}
+}
+
+// refuseKind is refuse of what is neither a plain object nor an array.
+func (w *jsonWriter) refuseKind(o *goja.Object) {
+	if w.strict == "" {
+		return
+	}
+	switch kind := objectKind(o); kind {
+	case "Object", "Array":
+	case "an object of the server":
+		w.refuse("a typed array or " + kind)
+	case "Error", "ArrayBuffer":
+		w.refuse("an " + kind)
+	default:
+		w.refuse("a " + strings.TrimPrefix(kind, "a "))
+	}
 }
 
 func (w *jsonWriter) primitive(value goja.Value) bool {
@@ -236,6 +262,7 @@ func (w *jsonWriter) primitive(value goja.Value) bool {
 		w.quote(v)
 		return true
 	case *goja.Symbol:
+		w.refuse("a symbol")
 		return false
 	}
 	if goja.IsNull(value) {
@@ -250,11 +277,13 @@ func (w *jsonWriter) primitive(value goja.Value) bool {
 		w.write(value.String())
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
+			w.refuse(value.String())
 			w.write("null")
 		} else {
 			w.write(value.String())
 		}
 	default:
+		w.refuse("a BigInt")
 		panic(w.rt.NewTypeError("Do not know how to serialize a BigInt"))
 	}
 	return true
@@ -263,6 +292,7 @@ func (w *jsonWriter) primitive(value goja.Value) bool {
 func (w *jsonWriter) object(o *goja.Object) {
 	for _, above := range w.stack {
 		if above.SameAs(o) {
+			w.refuse("a cycle")
 			panic(w.rt.NewTypeError("Converting circular structure to JSON"))
 		}
 	}
@@ -338,6 +368,9 @@ func (w *jsonWriter) end(empty bool, outer, bracket string) {
 
 func (w *jsonWriter) write(s string) {
 	if int64(len(w.out)+len(s)) > w.maxValue {
+		if w.strict != "" {
+			throwError(w.rt, "RangeError", "%s: the value has more than %d bytes as JSON", w.strict, w.maxValue)
+		}
 		throwError(w.rt, "RangeError", "JSON.stringify: larger than max_value")
 	}
 	w.out = append(w.out, s...)

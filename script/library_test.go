@@ -14,7 +14,7 @@ import (
 )
 
 // library is a Library of a project's scripts folder whose sets need no world.
-func library(t *testing.T, base string) (*Library, *observer.ObservedLogs) {
+func library(t testing.TB, base string) (*Library, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	l := NewLibrary(Options{Base: base, Scripts: []string{"scripts"}, Log: zap.New(core), Settle: testSettle})

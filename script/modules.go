@@ -34,6 +34,7 @@ func modules() map[string]module {
 		"pmilter/net":   {exports: []string{"exchange"}, export: (*World).netExport},
 		"pmilter/queue": {exports: []string{"enqueue"}, export: (*World).queueExport},
 		"pmilter/smtp":  {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
+		"pmilter/store": storeModule(),
 		"pmilter/table": tableModule(),
 		"pmilter/vars":  {export: (*World).varsExport},
 	}
@@ -62,10 +63,16 @@ func moduleSource(name string, vars map[string]any) string {
 		return b.String()
 	}
 	exports := modules()[name].exports
-	for _, e := range exports {
-		fmt.Fprintf(&b, "export const %s = /* @__PURE__ */ %s(%q, %q);\n", e, nativeName, name, e)
+	members := make([]string, len(exports))
+	for i, e := range exports {
+		local := e
+		if e == "delete" { // a word of the language names a property and no constant
+			local = "$" + e
+		}
+		fmt.Fprintf(&b, "const %s = /* @__PURE__ */ %s(%q, %q);\nexport { %s as %s };\n", local, nativeName, name, e, local, e)
+		members[i] = e + ": " + local
 	}
-	fmt.Fprintf(&b, "export default {%s};\n", strings.Join(exports, ", "))
+	fmt.Fprintf(&b, "export default {%s};\n", strings.Join(members, ", "))
 	return b.String()
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // oneScript is a library of one script, scripts/a.js, which nothing has loaded yet.
-func oneScript(t *testing.T, code string) *Library {
+func oneScript(t testing.TB, code string) *Library {
 	t.Helper()
 	l, _ := library(t, project(t, map[string]string{"scripts/a.js": code}))
 	return l

@@ -43,7 +43,7 @@ func TestTypesAreTheBindings(t *testing.T) {
 			t.Errorf("pmilter.d.ts does not declare %s", name)
 		}
 		for _, export := range m.exports {
-			if !regexp.MustCompile(`(?m)^  export (function|const|class) ` + export + `\b`).MatchString(block) {
+			if !regexp.MustCompile(`(?m)^  export (function |const |class |\{ \w+ as )` + export + `\b`).MatchString(block) {
 				t.Errorf("pmilter.d.ts lacks %s of %s", export, name)
 			}
 		}

@@ -29,6 +29,7 @@ type World struct {
 	tasks    taskQueue
 	waits    map[*wait]struct{} // work under way outside, for promises of this world
 	timers   *timers            // nil until a script uses one
+	holds    *holding           // nil until a script holds something
 
 	session  *filter.Session // nil while only top-level code has run
 	handlers [][filter.NumPhases]goja.Callable
@@ -134,6 +135,9 @@ func (w *World) Close() {
 		w.timers.stopAll()
 	}
 	w.stopWaits()
+	if w.holds != nil {
+		w.holds.end()
+	}
 	w.tasks.close()
 }
 

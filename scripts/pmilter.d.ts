@@ -539,4 +539,60 @@ declare module "pmilter/smtp" {
   export function send(mail: Mail): Promise<Sent>;
   const smtp: { send: typeof send };
   export default smtp;
+declare module "pmilter/store" {
+  /** "90s", "10m", "1h30m", "1d", or a number of milliseconds. @example { ttl: "10m" } */
+  export type Duration = string | number;
+
+  /** The value of key as it was stored, null if there is none. @example const last = await store.get("last:" + ip) */
+  export function get(key: string | number | import("pmilter").Address): Promise<any>;
+  /**
+   * Stores a value: what JSON can say. It is gone ttl after this call; without a ttl it stays.
+   * @example await store.set("last:" + ip, { time: Date.now() }, { ttl: "1d" })
+   */
+  export function set(key: string | number | import("pmilter").Address, value: unknown, options?: { ttl?: Duration }): Promise<void>;
+  /** Stores a value only if key has none; whether it did. @example if (await store.add("seen:" + id, true, { ttl: "1h" })) await first() */
+  export function add(key: string | number | import("pmilter").Address, value: unknown, options?: { ttl?: Duration }): Promise<boolean>;
+  /** Removes the value of key and what limit has counted; whether there was one. @example await store.delete("limit:" + user) */
+  function remove(key: string | number | import("pmilter").Address): Promise<boolean>;
+  export { remove as delete };
+  /**
+   * Adds by (1) to a whole number and returns the sum; a key without a value counts from 0. The ttl
+   * counts from there, and later calls leave it alone.
+   * @example const today = await store.incr("mails:" + user, { ttl: "1d" })
+   */
+  export function incr(key: string | number | import("pmilter").Address, options?: { by?: number; ttl?: Duration }): Promise<number>;
+  /**
+   * Counts this call unless max were counted within the last per: a sliding window.
+   * @example const { ok, resetAfter } = await store.limit("client:" + ip, { max: 10, per: "1m" })
+   */
+  export function limit(key: string | number | import("pmilter").Address, options: { max: number; per: Duration }): Promise<Limit>;
+  /**
+   * Makes this connection one of the holders of key, unless max others are. It holds until it ends.
+   * @example if (!(await store.hold("client:" + ip, { max: 5 })).ok) return tempfail(421, "4.7.0", "too many connections")
+   */
+  export function hold(key: string | number | import("pmilter").Address, options?: { max?: number }): Promise<Held>;
+
+  /** What limit says. @example const used = await store.limit(key, { max: 10, per: "1m" }) */
+  export interface Limit {
+    /** Whether this call is within the limit. @example if (!used.ok) return tempfail() */
+    ok: boolean;
+    /** How many are in the window, this one included if it is ok. @example note("count", used.count) */
+    count: number;
+    /** Milliseconds until the next of them leaves the window; after a refusal, until a call is ok again. @example Math.ceil(used.resetAfter / 1000) */
+    resetAfter: number;
+  }
+
+  /** What hold says. @example const held = await store.hold(key, { max: 5 }) */
+  export interface Held {
+    /** Whether this connection holds the key. @example if (!held.ok) return tempfail() */
+    ok: boolean;
+    /** How many connections hold it, this one included if it is ok. @example note("connections", held.count) */
+    count: number;
+  }
+
+  /** All of them. @example import store from "pmilter/store" */
+  const store: {
+    get: typeof get; set: typeof set; add: typeof add; delete: typeof remove; incr: typeof incr; limit: typeof limit; hold: typeof hold;
+  };
+  export default store;
 }

@@ -31,9 +31,11 @@ type Config struct {
 	// is filtered.
 	Scripts []string
 
+	Server  Server
 	Milter  Milter
 	Handler Handler
 	Queues  []Queue // in the order of the file
+	Store   Store
 	Log     Log
 	DNS     DNS
 	// Permissions is what scripts may reach: nothing by default.
@@ -108,6 +110,7 @@ func Default() *Config {
 			MaxValue:   64 << 20,
 			OnError:    Tempfail,
 		},
+		Store:       Store{URL: "memory:"},
 		Log:         Log{Level: "info", Format: "auto"},
 		DNS:         DNS{Servers: []string{}, Timeout: 3 * time.Second},
 		Permissions: Permissions{Net: []string{}, Exec: []string{}},

@@ -70,6 +70,10 @@ func TestLoadAll(t *testing.T) {
 	write(t, file, `
 listen  = ["inet:8890@127.0.0.1", "unix:run/sock", 'local:/run/x']
 scripts = ["a.js", "/abs/b", "${DIR}/c", "x/../d"]
+[server]
+state = "var"
+[store]
+url = "file:${GROUP}store.db"
 [milter]
 socket_mode     = "0600"
 socket_group    = "${GROUP:-postfix}"
@@ -115,6 +119,8 @@ format = "json"
 		File:    file,
 		Listen:  []string{"inet:8890@127.0.0.1", "unix:" + folder + "/run/sock", "local:/run/x"},
 		Scripts: []string{folder + "/a.js", "/abs/b", "/srv/c", folder + "/d"},
+		Server:  Server{State: folder + "/var"},
+		Store:   Store{URL: "file:" + folder + "/store.db"},
 		Milter: Milter{
 			SocketMode: 0o600, SocketGroup: "postfix", MaxConnections: 1000, IdleTimeout: 36 * time.Hour,
 			MaxMessage: 4096, SpoolThreshold: 2048, Oversize: Tempfail,
@@ -334,4 +340,26 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("impossible: %+v", c)
 		}
 	})
+}
+
+func TestStoreURL(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "p.toml")
+	for url, want := range map[string]string{
+		"memory:": "memory:", "file:": "file:", "file:/a/../b.db": "file:/b.db", "file:b.db": "file:" + folder + "/b.db",
+		"redis://:${SECRET}@h:6379/1": "redis://:s3cret@h:6379/1", "rediss://h": "rediss://h", "redis+unix:///r": "redis+unix:///r",
+		"redis://:${SECRET}@h/x": "", "mysql://${SECRET}": "", "": "", "file:x/": "",
+	} {
+		write(t, file, "[store]\nurl = \""+url+"\"\n")
+		got, err := Load(file, env("SECRET", "s3cret"))
+		switch {
+		case want == "" && (err == nil || !strings.Contains(err.Error(), "p.toml:2:7: store.url: not ") && !strings.Contains(err.Error(), "path of a file")):
+			t.Errorf("%q: %v", url, err)
+		case want == "" && strings.Contains(err.Error(), "s3cret"):
+			t.Errorf("%q: tells the password: %v", url, err)
+		case want != "" && (err != nil || got.Store.URL != want):
+			t.Errorf("%q is %+v %v, want %q", url, got, err, want)
+		}
+	}
 }

@@ -39,7 +39,7 @@ func (l *loader) schema() []key {
 		{"scripts", paths(&c.Scripts)},
 
 		{"server.runtime", later},
-		{"server.state", later},
+		{"server.state", folder(&c.Server.State)},
 
 		{"milter.socket_mode", mode(&c.Milter.SocketMode)},
 		{"milter.socket_group", text(&c.Milter.SocketGroup)},
@@ -58,11 +58,12 @@ func (l *loader) schema() []key {
 		{"handler.max_value", size(&c.Handler.MaxValue, 1<<10)},
 		{"handler.on_error", choice(&c.Handler.OnError, Tempfail, Accept, Reject)},
 
-		{"store", later},
 		{"dns.servers", servers(&c.DNS.Servers)},
 		{"dns.timeout", duration(&c.DNS.Timeout, time.Millisecond)},
 		{"permissions.net", permissions(&c.Permissions.Net, `an entry like "host:port"`, permit.CheckNet)},
 		{"permissions.exec", permissions(&c.Permissions.Exec, "a program's path", permit.CheckExec)},
+		{"store.url", storeURL(&c.Store.URL)},
+
 		{"decisions", later},
 		{"queue", queues(&c.Queues)},
 		{"admin", later},

@@ -43,6 +43,9 @@ type library struct {
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
 	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
+	if err := e.services.OpenStore(cfg); err != nil {
+		return nil, err
+	}
 	l, err := e.load(ctx, cfg)
 	if err != nil {
 		e.services.Close()

@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +53,8 @@ type stage struct {
 	cfg *config.Config
 	e   *engine
 	log *observer.ObservedLogs
+
+	closing sync.Once
 }
 
 // newStage starts an engine on scripts (name to text), with limits that no script
@@ -75,11 +79,18 @@ func newStage(t *testing.T, scripts map[string]string, change ...func(*config.Co
 		t.Fatal(err)
 	}
 	s.e = e
-	t.Cleanup(func() {
-		_ = e.server.Shutdown(t.Context()) // the context is done: at once
-		e.close()
-	})
+	t.Cleanup(s.close)
 	return s
+}
+
+// close stops the engine; a test may do so before its end.
+func (s *stage) close() {
+	s.closing.Do(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // at once
+		_ = s.e.server.Shutdown(ctx)
+		s.e.close()
+	})
 }
 
 // one is a stage with one script, which gets the imports.

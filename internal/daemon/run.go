@@ -145,6 +145,9 @@ func needRestart(started, cfg *config.Config) []string {
 		}
 	}
 	differs("listen", started.Listen, cfg.Listen)
+	// One view for all: connections that hold and count something stay with the store.
+	differs("store.url", started.Store.URL, cfg.Store.URL)
+	differs("server.state", started.Server.State, cfg.Server.State)
 	differs("milter.socket_mode", started.Milter.SocketMode, cfg.Milter.SocketMode)
 	differs("milter.socket_group", started.Milter.SocketGroup, cfg.Milter.SocketGroup)
 	differs("milter.max_connections", started.Milter.MaxConnections, cfg.Milter.MaxConnections)

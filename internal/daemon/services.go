@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
 	"pmilter/internal/config"
 	"pmilter/internal/mailout"
 	"pmilter/internal/match"
+	"pmilter/internal/store"
 	"pmilter/internal/table"
 	"pmilter/script"
 )
@@ -18,11 +20,27 @@ type Services struct {
 	tables   *table.Tables
 	matchers *match.Cache
 	outside  *outside
+	store    store.Store
+	log      *zap.Logger
 }
 
 // NewServices makes the services of a configuration; Watch keeps them up to date.
+// The store is one in memory until OpenStore: this makes no file and no connection.
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
-	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg)}
+	return &Services{
+		tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg),
+		store: store.NewMemory(time.Now), log: log,
+	}
+}
+
+// OpenStore opens the store of the configuration; before ForScripts.
+func (s *Services) OpenStore(cfg *config.Config) error {
+	opened, err := openStore(cfg, s.log)
+	if err != nil {
+		return err
+	}
+	s.store = opened
+	return nil
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.
@@ -31,7 +49,7 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
 	return script.Services{
-		Tables: tables{s.tables}, Matchers: matchers{s.matchers},
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store,
 		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
 }
@@ -47,8 +65,14 @@ func (s *Services) ForJobs() script.Services {
 // and for connections that are open, too.
 func (s *Services) Configure(cfg *config.Config) { s.outside.configure(cfg) }
 
-// Close ends what is under way outside. The scripts' worlds are gone before.
-func (s *Services) Close() { s.outside.close() }
+// Close ends what is under way outside and frees the store. The scripts' worlds are
+// gone before.
+func (s *Services) Close() {
+	s.outside.close()
+	if err := s.store.Close(); err != nil {
+		s.log.Error("store not closed", zap.Error(err))
+	}
+}
 
 type tables struct{ *table.Tables }
 

@@ -34,13 +34,13 @@ func layers() []layer {
 		{"internal/mta", []string{"internal/milter"}},
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
-		{"internal/store", nil},
 		{"internal/resolver", nil},
 		{"internal/program", []string{"internal/permit"}},
 		{"internal/mailout", []string{"internal/permit"}},
 		{"internal/reach", []string{"internal/permit"}},
-		{"internal/config", []string{"internal/milter", "internal/permit"}}, // to check addresses
+		{"internal/config", []string{"internal/milter", "internal/permit", "internal/store"}}, // to check addresses
 		{"internal/permit", nil},
+		{"internal/store", nil},
 		{"internal/milter", nil},
 		{"internal/mailedit", []string{"internal/mail"}},
 		{"internal/mail", nil},
@@ -52,6 +52,7 @@ func layers() []layer {
 		{"internal/maildir", nil},
 		{"internal/spool", nil},
 		{"internal/sendmailtest", []string{"internal/postfixtest"}}, // its sink and client
+		{"internal/redistest", []string{"internal/postfixtest"}},    // its ports
 		{"internal/postfixtest", nil},
 		{"internal/house", nil},
 	}
@@ -76,7 +77,9 @@ func owners() []owned {
 		{"github.com/fsnotify/fsnotify", []string{"script", "internal/daemon", "internal/queue"}, false},
 		{"github.com/pelletier/go-toml", []string{"internal/config"}, false},
 		{"github.com/spf13/cobra", []string{"cmd"}, false},
-		{"testing", []string{"internal/postfixtest", "internal/sendmailtest", "internal/mta/miltertest"}, true},
+		{"github.com/redis/go-redis", []string{"internal/store"}, true},
+		{"go.etcd.io/bbolt", []string{"internal/store"}, true},
+		{"testing", []string{"internal/postfixtest", "internal/redistest", "internal/sendmailtest", "internal/mta/miltertest"}, true},
 	}
 }
 
