@@ -539,6 +539,8 @@ declare module "pmilter/smtp" {
   export function send(mail: Mail): Promise<Sent>;
   const smtp: { send: typeof send };
   export default smtp;
+}
+
 declare module "pmilter/store" {
   /** "90s", "10m", "1h30m", "1d", or a number of milliseconds. @example { ttl: "10m" } */
   export type Duration = string | number;
