@@ -11,4 +11,5 @@ type Services struct {
 	Net      Net
 	Exec     Exec // jobs alone
 	SMTP     SMTP // jobs alone
+	Auth     Auth
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pmilter/internal/auth"
 	"pmilter/internal/config"
 	"pmilter/internal/mailout"
 	"pmilter/internal/match"
@@ -18,11 +19,14 @@ type Services struct {
 	tables   *table.Tables
 	matchers *match.Cache
 	outside  *outside
+	auth     *auth.Service
 }
 
 // NewServices makes the services of a configuration; Watch keeps them up to date.
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
-	return &Services{tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg)}
+	s := &Services{tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg)}
+	s.ResolveBy(cfg, s.outside.resolver)
+	return s
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.
@@ -31,7 +35,7 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
 	return script.Services{
-		Tables: tables{s.tables}, Matchers: matchers{s.matchers},
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Auth: authService{s.auth},
 		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
 }
