@@ -40,7 +40,11 @@ func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
 
 // pass sends the edits with a Continue, which at the end of a message lets it through.
 func (c *Conn) pass(m *Message, out *milter.Modifications) milter.Reply {
-	done, err := m.sendEdits(out)
+	var done []string
+	err := m.makeSignatures() // over the message as it will be; what else is made of that comes after
+	if err == nil {
+		done, err = m.sendEdits(out)
+	}
 	if err != nil {
 		out.Clear()
 		c.log.Error("edits cannot be sent", zap.String("qid", c.session.QueueID()), zap.Error(err))

@@ -183,6 +183,7 @@ func (c *Conn) Body(chunk []byte) milter.Reply {
 	c.call.Chunk = chunk
 	d := c.askSome(Body, true)
 	if !d.abandoned && !d.verdict.Refuses() && c.allSkip() {
+		c.session.Message.skipped = true
 		return milter.Reply{Action: wire.ActSkip}
 	}
 	return c.answer(Body, d)
@@ -191,7 +192,7 @@ func (c *Conn) Body(chunk []byte) milter.Reply {
 // allSkip tells whether nobody wants more of the body: skip() of every early
 // script, and no other script, nor an event, that needs it (milter §3.7).
 func (c *Conn) allSkip() bool {
-	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 || len(c.session.Message.queued) > 0 {
+	if c.wire.Negotiated().Protocol&wire.OptSkip == 0 || len(c.session.Message.queued) > 0 || c.session.Message.toBeSigned() {
 		return false
 	}
 	for i, s := range c.list {

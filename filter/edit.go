@@ -24,6 +24,8 @@ type edit struct {
 	body   []byte
 	held   int64                        // bytes of this and all edits before it
 	parts  func(*mailedit.Editor) error // see EditParts
+	match  func(value string) bool      // see StripHeader
+	sign   SignFunc                     // see Sign
 }
 
 type op uint8
@@ -40,6 +42,9 @@ const (
 	opBody
 	opQuarantine
 	opParts
+	opStrip
+	opSign
+	opSettle
 )
 
 // String names the edit, for the log.
@@ -51,8 +56,12 @@ func (e edit) String() string {
 		return "insert " + e.name
 	case opSet:
 		return "set " + e.name
-	case opRemove, opRemoveAt:
+	case opRemove, opRemoveAt, opStrip:
 		return "remove " + e.name
+	case opSign:
+		return "sign " + e.value
+	case opSettle:
+		return "white space of addresses"
 	case opSender:
 		return "sender " + e.addr.Address
 	case opAddRcpt:
@@ -68,7 +77,7 @@ func (e edit) String() string {
 
 // needsFields: what it does depends on the fields that have arrived.
 func (e edit) needsFields() bool {
-	return e.op == opSet || e.op == opRemove || e.op == opRemoveAt || e.op == opInsert && e.index > 0
+	return e.op == opSet || e.op == opRemove || e.op == opStrip || e.op == opSign || e.op == opRemoveAt || e.op == opInsert && e.index > 0
 }
 
 // What one message's scripts can pile up. Bodies that were replaced again count

@@ -26,3 +26,5 @@ func ParseClient(host string, family wire.ProtoFamily, port uint16, addr string)
 }
 
 func Ask(scripts []Script, offer milter.Options) milter.Options { return needsOf(scripts).ask(offer) }
+
+func SettledList(value string) string { return settledList(value) }

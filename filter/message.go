@@ -19,6 +19,7 @@ type Message struct {
 	received   int64      // bytes of headers and body, kept or not
 	failed     error      // the body could not be kept
 	unkept     bool       // no handler is called any more: nobody will read the body
+	skipped    bool       // the MTA was told to keep the rest of the body
 	oversize   bool       // received went over the limit: the body is dropped
 	cut        bool       // and fields, too
 
@@ -36,7 +37,7 @@ type Message struct {
 var ErrNotAsked = errors.New("not asked for: see options.headers and options.body")
 
 // errPartsLost: a conn that took over has not the body that its edits are about.
-var errPartsLost = errors.New("edits of parts were lost with the handler that got stuck")
+var errPartsLost = errors.New("edits of parts, or a signature, were lost with the handler that got stuck")
 
 // errBodyLost: nor has it the body that events are to hold.
 var errBodyLost = errors.New("the body that is to be queued was lost with the handler that got stuck")
@@ -209,10 +210,10 @@ func (m *Message) successor(s *Session, before checkpoint) *Message {
 	n := &Message{
 		Sender: m.Sender, session: s, received: m.received, oversize: m.oversize, cut: m.cut, wanted: m.wanted, whole: m.whole, refused: m.refused,
 		recipients: slices.Clip(m.recipients),
-		bodySize:   m.bodySize, failed: m.failed, unkept: len(before.queued) == 0 || m.bodySize > 0,
+		bodySize:   m.bodySize, failed: m.failed, unkept: len(before.queued) == 0 || m.bodySize > 0, skipped: m.skipped,
 		edits: slices.Clip(before.edits), queued: slices.Clip(before.queued),
 	}
-	if slices.ContainsFunc(n.edits, func(e edit) bool { return e.op == opParts }) {
+	if slices.ContainsFunc(n.edits, func(e edit) bool { return e.op == opParts || e.op == opSign }) {
 		n.failed = errPartsLost
 	}
 	if len(n.queued) > 0 && m.bodySize > 0 && n.failed == nil {

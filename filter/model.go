@@ -103,6 +103,11 @@ func (v *model) apply(e *edit) {
 		v.removeAll(e.name)
 	case opRemoveAt:
 		v.removeAt(e.name, e.index)
+	case opStrip:
+		v.strip(e)
+	case opSettle:
+		v.settle()
+	case opSign: // makeSignatures inserts what it is for
 	case opSender:
 		v.sender = e.addr
 	case opAddRcpt:

@@ -126,19 +126,19 @@ func TestDKIM(t *testing.T) {
 		inet := func(port string) string { return "inet:127.0.0.1:" + port }
 		m := startMTA(t, map[string]string{"smtpd_milters": inet(s.sign(t)) + " unix:$queue_directory/../m.sock"})
 		far := startMTA(t, map[string]string{"smtpd_milters": inet(s.verify(t))})
-		playDKIM(t, m, far)
+		s.playDKIM(t, m, far)
 	})
 	t.Run("Sendmail", func(t *testing.T) {
 		filter := func(socket string) sendmailtest.Filter { return sendmailtest.Filter{Socket: socket, Flags: "T"} }
 		inet := func(port string) sendmailtest.Filter { return filter("inet:" + port + "@127.0.0.1") }
 		m := startSendmail(t, sendmailtest.Config{Filters: []sendmailtest.Filter{inet(s.sign(t)), filter("unix:{dir}/m.sock")}})
 		far := startSendmail(t, sendmailtest.Config{Filters: []sendmailtest.Filter{inet(s.verify(t))}})
-		playDKIM(t, m, far)
+		s.playDKIM(t, m, far)
 	})
 }
 
 // playDKIM sends mails through m, and what it delivers through far, which verifies.
-func playDKIM(t *testing.T, m, far behind) {
+func (s *signer) playDKIM(t *testing.T, m, far behind) {
 	t.Helper()
 	look := "export function header() {}\nexport function eoh() {}\nexport function body() {}\n"
 	for _, c := range []struct{ name, script, want string }{
@@ -155,6 +155,9 @@ func playDKIM(t *testing.T, m, far behind) {
 			mail := passOn(t, m, signedMessage)
 			if !strings.Contains(mail.Header(), "DKIM-Signature: v=1;") {
 				t.Fatalf("not signed:\n%s", mail.Header())
+			}
+			if c.want == "pass" {
+				s.checkVerified(t, mail)
 			}
 			checked := passOn(t, far, string(mail.Data)).Header()
 			if want := fmt.Sprintf("dkim=%s ", c.want); !strings.Contains(checked, want) {

@@ -27,6 +27,7 @@ type module struct {
 func modules() map[string]module {
 	return map[string]module{
 		"pmilter":       {exports: []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, export: (*World).verdictExport},
+		"pmilter/auth":  {exports: []string{"spf", "dkim", "dmarc", "arc", "sign", "authenticationResults"}, export: (*World).authExport},
 		"pmilter/dns":   {exports: []string{"resolve", "reverse", "dnsbl"}, export: (*World).dnsExport},
 		"pmilter/exec":  {exports: []string{"run"}, export: (*World).execExport, jobs: true},
 		"pmilter/http":  {exports: []string{"fetch"}, export: (*World).httpExport},

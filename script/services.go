@@ -12,4 +12,5 @@ type Services struct {
 	Exec     Exec // jobs alone
 	SMTP     SMTP // jobs alone
 	Store    Store
+	Auth     Auth
 }

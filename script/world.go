@@ -37,6 +37,7 @@ type World struct {
 	args     [3]goja.Value
 	rejected []*goja.Promise // without a handler, so far
 	objects  objects
+	auth     *authWork // of the message under way, once a script asks
 }
 
 var _ filter.Handler = (*World)(nil)

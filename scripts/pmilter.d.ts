@@ -598,3 +598,126 @@ declare module "pmilter/store" {
   };
   export default store;
 }
+
+declare module "pmilter/auth" {
+  import type { Message, Session } from "pmilter";
+
+  /** A result of RFC 8601. @example if (spf.result === "fail") return reject(spf.explanation || "SPF says no") */
+  export type Result = "none" | "pass" | "fail" | "policy" | "neutral" | "softfail" | "temperror" | "permerror";
+
+  /** What the sender's domain says of the client. @example const { result, domain } = await auth.spf(session) */
+  export interface SPF {
+    /** Whether the client may use the domain. @example spf.result === "softfail" */
+    readonly result: Result;
+    /** The domain that was asked, in lower case; "" for none. @example spf.domain === "example.org" */
+    readonly domain: string;
+    /** What the domain says of a fail, or why there was an error; one line of ASCII. @example reject(spf.explanation) */
+    readonly explanation: string;
+    /** Whose domain it is: the sender's, or with the null sender that of HELO. @example spf.identity === "helo" */
+    readonly identity: "mailfrom" | "helo";
+    /** The address that was checked. @example spf.sender */
+    readonly sender: string;
+  }
+
+  /** What became of one signature. @example dkim.some((d) => d.result === "pass" && d.domain === "example.org") */
+  export interface DKIM {
+    /** Whether the message is as it was signed. @example d.result === "pass" */
+    readonly result: Result;
+    /** Who signed (d=). @example d.domain */
+    readonly domain: string;
+    /** With which key (s=). @example d.selector */
+    readonly selector: string;
+    /** Why it did not pass; "" if it did. @example note("dkim", d.error) */
+    readonly error: string;
+    /** For whom (i=). @example d.identity === "@example.org" */
+    readonly identity: string;
+    /** How (a=). @example d.algorithm === "ed25519-sha256" */
+    readonly algorithm: string;
+    /** How b= begins. @example d.signature */
+    readonly signature: string;
+  }
+
+  /** Whether a message is from the domain that its reader sees. @example if (dmarc.disposition === "reject") return reject("DMARC") */
+  export interface DMARC {
+    /** pass, fail, temperror, none without a policy, permerror without one From. @example dmarc.result === "fail" */
+    readonly result: Result;
+    /** What the domain publishes for what fails; "" without a policy. @example dmarc.policy === "reject" */
+    readonly policy: "" | "none" | "quarantine" | "reject";
+    /** The author's domain. @example dmarc.domain */
+    readonly domain: string;
+    /** What passed and belongs to that domain. @example dmarc.aligned.dkim */
+    readonly aligned: { readonly spf: boolean; readonly dkim: boolean };
+    /** For how many of a hundred the policy is (pct). @example dmarc.percent < 100 */
+    readonly percent: number;
+    /** What is to be done with this one: the policy if it failed and pct has it. @example dmarc.disposition === "quarantine" */
+    readonly disposition: "none" | "quarantine" | "reject";
+    /** Why it did not pass. @example note("dmarc", dmarc.reason) */
+    readonly reason: string;
+  }
+
+  /** The chain of servers that vouch for a message. @example arc.result === "pass" && trusted.has(arc.chain.at(-1).domain) */
+  export interface ARC {
+    /** none, pass, fail, or temperror. @example arc.result === "pass" */
+    readonly result: Result;
+    /** The servers, the first one first. @example arc.chain.length */
+    readonly chain: readonly ARCSet[];
+    /** Why it did not pass. @example arc.error */
+    readonly error: string;
+  }
+
+  /** What one server of a chain says. @example arc.chain[0].results.includes("spf=pass") */
+  export interface ARCSet {
+    /** Its number, from 1. @example set.instance */
+    readonly instance: number;
+    /** Who sealed it. @example set.domain === "lists.example.org" */
+    readonly domain: string;
+    /** With which key. @example set.selector */
+    readonly selector: string;
+    /** What it found. @example set.results */
+    readonly results: string;
+  }
+
+  /** Who signs. @example { domain: "example.org", selector: "mail", key: "keys/example.org.pem" } */
+  export interface SignOptions {
+    /** The domain (d=). @example { domain: "example.org" } */
+    domain: string;
+    /** The key's name: its public half is at selector._domainkey.domain. @example { selector: "mail" } */
+    selector: string;
+    /** PEM text, or the path of a file with it, relative to pmilter.toml. @example { key: vars.key } */
+    key: string;
+    /** The header fields to sign, besides From; the usual ones if left out. @example { headers: ["Subject", "Date"] } */
+    headers?: string[];
+  }
+
+  /** What Authentication-Results is to tell, any of it. @example { spf, dkim: [] } */
+  export interface Results {
+    /** Of spf(). @example { spf: await auth.spf(session) } */
+    spf?: SPF;
+    /** Of dkim(); [] tells that there is no signature. @example { dkim: await auth.dkim(message) } */
+    dkim?: readonly DKIM[];
+    /** Of dmarc(). @example { dmarc: await auth.dmarc(session) } */
+    dmarc?: DMARC;
+    /** Of arc(). @example { arc: await auth.arc(message) } */
+    arc?: ARC;
+    /** In whose name: the MTA's own if left out. @example { authservId: "example.org" } */
+    authservId?: string;
+  }
+
+  /** Checks the client by SPF; from helo on. @example const spf = await auth.spf(session) */
+  export function spf(session: Session): Promise<SPF>;
+  /** Verifies the signatures of the message as it arrived; at its end. @example const list = await auth.dkim(session.message) */
+  export function dkim(message: Message): Promise<readonly DKIM[]>;
+  /** Judges by SPF and DKIM whether From is true; at the end of the message. @example const dmarc = await auth.dmarc(session) */
+  export function dmarc(session: Session): Promise<DMARC>;
+  /** Verifies the ARC chain of the message as it arrived; at its end. @example const arc = await auth.arc(session.message) */
+  export function arc(message: Message): Promise<ARC>;
+  /** Has the message signed when no script changes it any more. @example auth.sign(message, { domain: "example.org", selector: "mail", key: vars.key }) */
+  export function sign(message: Message, options: SignOptions): void;
+  /** Puts an Authentication-Results above the message and removes forged ones. @example auth.authenticationResults(session, { spf, dkim }) */
+  export function authenticationResults(session: Session, results: Results): void;
+  const auth: {
+    spf: typeof spf; dkim: typeof dkim; dmarc: typeof dmarc; arc: typeof arc;
+    sign: typeof sign; authenticationResults: typeof authenticationResults;
+  };
+  export default auth;
+}

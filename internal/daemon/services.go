@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pmilter/internal/auth"
 	"pmilter/internal/config"
 	"pmilter/internal/mailout"
 	"pmilter/internal/match"
@@ -21,16 +22,19 @@ type Services struct {
 	matchers *match.Cache
 	outside  *outside
 	store    store.Store
+	auth     *auth.Service
 	log      *zap.Logger
 }
 
 // NewServices makes the services of a configuration; Watch keeps them up to date.
 // The store is one in memory until OpenStore: this makes no file and no connection.
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
-	return &Services{
+	s := &Services{
 		tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg),
 		store: store.NewMemory(time.Now), log: log,
 	}
+	s.ResolveBy(cfg, s.outside.resolver)
+	return s
 }
 
 // OpenStore opens the store of the configuration; before ForScripts.
@@ -49,7 +53,7 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
 	return script.Services{
-		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store,
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store, Auth: authService{s.auth},
 		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
 }

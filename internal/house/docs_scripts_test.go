@@ -39,6 +39,7 @@ func TestDocsScripts(t *testing.T) {
 			t.Parallel()
 			all := blocks(t, name)
 			dir, vars := t.TempDir(), map[string]any{}
+			writeKey(t, dir)
 			for _, b := range all {
 				switch {
 				case b.lang == "toml":
@@ -90,7 +91,10 @@ func write(t *testing.T, dir, name, text string) string {
 func playExample(t *testing.T, b docBlock, dir, file string, vars map[string]any) {
 	t.Helper()
 	core, log := observer.New(zapcore.WarnLevel)
-	services := daemon.NewServices(&config.Config{File: filepath.Join(dir, "pmilter.toml")}, zap.New(core)).ForScripts()
+	cfg := &config.Config{File: filepath.Join(dir, "pmilter.toml")}
+	all := daemon.NewServices(cfg, zap.New(core))
+	all.ResolveBy(cfg, noDNS{})
+	services := all.ForScripts()
 	cannedAnswers(t, b.at, &services)
 	library := script.NewLibrary(script.Options{
 		Base: dir, Scripts: []string{filepath.Join(dir, file)}, Vars: vars, Log: zap.New(core),

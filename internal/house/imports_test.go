@@ -23,7 +23,7 @@ func layers() []layer {
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
-			"script", "filter", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
+			"script", "filter", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout",
@@ -32,6 +32,7 @@ func layers() []layer {
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
 		{"internal/mta", []string{"internal/milter"}},
+		{"internal/auth", []string{"internal/mail"}}, // who From names
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
 		{"internal/resolver", nil},
@@ -74,6 +75,8 @@ func owners() []owned {
 		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta", "bench"}, true},
 		{"github.com/emersion/go-smtp", []string{"internal/playground", "internal/mailout"}, true},
 		{"github.com/emersion/go-message", []string{"internal/mail"}, true},
+		{"github.com/emersion/go-msgauth", []string{"internal/auth"}, true},
+		{"blitiri.com.ar/go/spf", []string{"internal/auth"}, true},
 		{"github.com/fsnotify/fsnotify", []string{"script", "internal/daemon", "internal/queue"}, false},
 		{"github.com/pelletier/go-toml", []string{"internal/config"}, false},
 		{"github.com/spf13/cobra", []string{"cmd"}, false},
