@@ -96,7 +96,7 @@ func (c *Conn) unkept(m *Message) milter.Reply {
 
 // content calls the handlers of the message's content, phase by phase.
 func (c *Conn) content(m *Message) decision {
-	deadline := time.Now().Add(c.o.EOMTimeout)
+	deadline := c.o.Now().Add(c.o.EOMTimeout)
 	late := func(i int) bool { return !c.list[i].Early }
 	for _, p := range [...]Phase{Header, EOH, Body, EOM} {
 		if !c.needs.phases.Has(p) || c.resume != nil && p < c.resume.phase {

@@ -26,7 +26,7 @@ func (c *Conn) ask(p Phase) decision {
 	if !c.needs.phases.Has(p) && p != Mail { // at Mail it is noted who saw it
 		return decision{script: -1}
 	}
-	return c.askUntil(p, time.Now().Add(c.o.Timeout), func(int) bool { return true })
+	return c.askUntil(p, c.o.Now().Add(c.o.Timeout), func(int) bool { return true })
 }
 
 // askSome asks those scripts that are early, or those that are not.
@@ -34,7 +34,7 @@ func (c *Conn) askSome(p Phase, early bool) decision {
 	if !c.needs.phases.Has(p) {
 		return decision{script: -1}
 	}
-	return c.askUntil(p, time.Now().Add(c.o.Timeout), func(i int) bool { return c.list[i].Early == early })
+	return c.askUntil(p, c.o.Now().Add(c.o.Timeout), func(i int) bool { return c.list[i].Early == early })
 }
 
 func (c *Conn) askUntil(p Phase, deadline time.Time, chosen func(int) bool) decision {
@@ -237,7 +237,7 @@ func (c *Conn) tell(p Phase) {
 	if !c.needs.phases.Has(p) || c.dropped {
 		return
 	}
-	deadline := time.Now().Add(c.o.Timeout)
+	deadline := c.o.Now().Add(c.o.Timeout)
 	if c.decided != nil && c.call.Deadline.Before(deadline) {
 		// A reply waits: both together have the time of the phase, and a second.
 		deadline = c.call.Deadline.Add(time.Second)

@@ -28,6 +28,9 @@ type Options struct {
 	// Report, when set, is called with each outcome besides the log, on the
 	// connection's goroutine: it must not block.
 	Report func(*Outcome)
+	// Now is the time in which the deadlines of calls are, the one of the worlds
+	// that Scripts opens; nil: the real one. Safe for concurrent use.
+	Now func() time.Time
 }
 
 // Filter makes the sessions of milter connections. Safe for concurrent use.
@@ -45,6 +48,9 @@ func New(o Options) *Filter {
 
 // Configure changes the options for connections that begin from now on.
 func (f *Filter) Configure(o Options) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.NewBody == nil {
 		o.NewBody = newMemoryBody
 	}

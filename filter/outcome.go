@@ -21,6 +21,7 @@ type Outcome struct {
 	Phase      Phase
 	Script     string   // that decided; "" for none
 	Where      Position // in that script
+	Fault      string   // of the script, when on_error gave the verdict
 	Edits      []string
 	Quarantine string
 	Queued     []*Queued // what is durable of it; not what an abort handler asks for
@@ -97,6 +98,9 @@ func (c *Conn) outcome(d decision, edits []string) *Outcome {
 	}
 	if d.verdict.Where != nil {
 		o.Where = d.verdict.Where()
+	}
+	if d.fault != nil {
+		o.Fault = d.fault.Message
 	}
 	if m := s.Message; m != nil {
 		o.Sender, o.Size = m.Sender.Address, m.received

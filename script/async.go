@@ -27,14 +27,16 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 		throwError(w.rt, "RangeError", "%s: more than %d calls wait for an answer", what, maxWaits)
 	}
 	promise, resolve, reject := w.rt.NewPromise()
-	ctx, cancel := context.WithDeadline(context.Background(), w.call.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), w.call.Deadline.Sub(w.clock.Now()))
 	at := w.rt.CaptureCallStack(8, nil)
 	this := &wait{cancel}
 	if w.waits == nil {
 		w.waits = map[*wait]struct{}{}
 	}
 	w.waits[this] = struct{}{}
+	release := w.clock.Hold()
 	go func() {
+		defer release()
 		result, err := work(ctx)
 		w.post(func() {
 			delete(w.waits, this)

@@ -104,19 +104,12 @@ func promiseOf(v goja.Value) (*goja.Promise, bool) {
 // await waits for a promise: it runs what timers and look-ups bring, each as a
 // stretch of its own, until the promise is settled or the deadline passes.
 func (w *World) await(p *goja.Promise, deadline time.Time) (goja.Value, error) {
-	var timer *time.Timer
 	for p.State() == goja.PromiseStatePending {
 		if !w.expects() {
 			return nil, &answerError{message: "waits for a promise that nothing can settle"}
 		}
-		if timer == nil {
-			timer = time.NewTimer(time.Until(deadline))
-			defer timer.Stop()
-		}
-		select {
-		case <-timer.C:
+		if !w.sleep(deadline) {
 			return nil, &overrun{message: "its promise was not settled in time"}
-		case <-w.tasks.ready:
 		}
 		if err := w.stretch(deadline, func() error { w.runTasks(); return nil }); err != nil {
 			return nil, err
@@ -127,6 +120,13 @@ func (w *World) await(p *goja.Promise, deadline time.Time) (goja.Value, error) {
 		return nil, &rejection{p.Result()}
 	}
 	return p.Result(), nil
+}
+
+// sleep waits for a task, and returns false when the deadline came first.
+func (w *World) sleep(deadline time.Time) bool {
+	w.tasks.sleeps(true)
+	defer w.tasks.sleeps(false)
+	return w.clock.Wait(w.tasks.ready, deadline)
 }
 
 // rejection is a rejected promise as an error.
@@ -218,7 +218,7 @@ func (w *World) stackOf(v goja.Value) (stack string) {
 // show runs what may call a script's toString or a getter, as a stretch of its
 // own. What that throws is of no interest.
 func (w *World) show(f func()) {
-	_ = w.stretch(time.Now().Add(time.Second), func() error {
+	_ = w.stretch(w.clock.Now().Add(time.Second), func() error {
 		if thrown := w.rt.Try(f); thrown != nil {
 			return thrown
 		}

@@ -68,7 +68,7 @@ func worldGlobals(w *World) globalsHost {
 	return globalsHost{
 		timers: func() *timers {
 			if w.timers == nil {
-				w.timers = newTimers(w.rt, wallClock{}, w.post, w.timerFailed)
+				w.timers = newTimers(w.rt, w.clock, w.post, w.timerFailed)
 			}
 			return w.timers
 		},

@@ -36,6 +36,7 @@ type setOptions struct {
 	Limits   Limits
 	Vars     map[string]any
 	Services Services
+	Clock    Clock
 	Log      *zap.Logger
 	watchdog *watchdog
 	base     string // what the scripts' names are relative to
@@ -46,6 +47,9 @@ var _ filter.Scripts = (*Set)(nil)
 // newSet runs the bundle once in a throwaway world and reads what the scripts
 // export. Faults that are no warnings mean that there is no set.
 func newSet(b *bundle, o setOptions) (*Set, Faults) {
+	if o.Clock == nil {
+		o.Clock = wallClock{}
+	}
 	s := &Set{o: o, bundle: b, classes: newClasses(), modules: modules(), scripts: make([]filter.Script, len(b.files))}
 	for i, file := range b.files {
 		s.scripts[i] = filter.Script{Name: file}
@@ -57,13 +61,13 @@ func newSet(b *bundle, o setOptions) (*Set, Faults) {
 	if s.guards, err = newGuards(b.usage); err != nil {
 		return nil, Faults{{Message: err.Error()}}
 	}
-	w, err := newWorld(s, nil, &filter.Call{Script: -1, Deadline: time.Now().Add(o.Limits.Timeout)})
+	w, err := newWorld(s, nil, &filter.Call{Script: -1, Deadline: o.Clock.Now().Add(o.Limits.Timeout)})
 	if err != nil {
 		return nil, Faults{faultOf(err)}
 	}
 	defer w.Close()
 	var faults Faults
-	err = w.stretch(time.Now().Add(o.Limits.Timeout), func() error {
+	err = w.stretch(o.Clock.Now().Add(o.Limits.Timeout), func() error {
 		if thrown := w.rt.Try(func() { faults = s.readExports(w) }); thrown != nil {
 			return thrown
 		}

@@ -12,25 +12,6 @@ import (
 // maxTimers is how many timers of a world may be pending.
 const maxTimers = 1000
 
-// clock is the time as timers see it. Safe for concurrent use.
-type clock interface {
-	Now() time.Time
-	// AfterFunc calls f on a goroutine of its own, once, after d.
-	AfterFunc(d time.Duration, f func()) stopper
-}
-
-// stopper is a *time.Timer or a test's.
-type stopper interface{ Stop() bool }
-
-// wallClock is the real time.
-type wallClock struct{}
-
-// Now implements clock.
-func (wallClock) Now() time.Time { return time.Now() }
-
-// AfterFunc implements clock.
-func (wallClock) AfterFunc(d time.Duration, f func()) stopper { return time.AfterFunc(d, f) }
-
 // timers are the timers of one world: setTimeout, setInterval, setImmediate.
 // One alarm of the clock serves all of them, so that those that are due together
 // run in order. It belongs to the world's goroutine.
@@ -43,7 +24,7 @@ type timers struct {
 	list    map[int64]*timer
 	last    int64 // the id given last
 	order   int64
-	alarm   stopper
+	alarm   Stopper
 	alarmAt time.Time
 	posted  bool // a run is on its way
 	stopped bool

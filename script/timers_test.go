@@ -27,7 +27,7 @@ func (a *fakeAlarm) Stop() bool { was := !a.stopped; a.stopped = true; return wa
 
 func (c *fakeClock) Now() time.Time { return c.now }
 
-func (c *fakeClock) AfterFunc(d time.Duration, f func()) stopper {
+func (c *fakeClock) AfterFunc(d time.Duration, f func()) Stopper {
 	a := &fakeAlarm{at: c.now.Add(d), f: f}
 	c.alarms = append(c.alarms, a)
 	return a

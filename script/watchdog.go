@@ -205,7 +205,7 @@ func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 	}
 	begun := time.Now()
 	since := int64(begun.Sub(w.set.o.watchdog.start))
-	until := since + int64(min(w.limits.CPU, max(deadline.Sub(begun), tick)))
+	until := since + int64(min(w.limits.CPU, max(deadline.Sub(w.clock.Now()), tick)))
 	w.watch.since.Store(since)
 	w.end = until
 	w.watch.until.Store(until)

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dop251/goja"
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ type World struct {
 	set    *Set
 	log    *zap.Logger
 	limits Limits
+	clock  Clock
 	watch  watched // the watchdog's view of the call under way
 	end    int64   // of the stretch under way, in watchdog time
 	// spoiled: a stretch was stopped. No JavaScript runs in this world any more.
@@ -46,10 +48,11 @@ var _ filter.Handler = (*World)(nil)
 // the call that needs the world: under its deadline, and answered for by its
 // Overrun.
 func newWorld(s *Set, session *filter.Session, first *filter.Call) (*World, error) {
-	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits, call: first}
+	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits, clock: s.o.Clock, call: first}
 	w.tasks.ready = make(chan struct{}, 1)
 	w.objects.init()
 	w.rt.SetMaxCallStackSize(maxCallDepth)
+	w.rt.SetTimeSource(func() time.Time { return w.clock.Now() })
 	w.rt.SetPromiseRejectionTracker(w.trackRejection)
 	if session != nil {
 		w.log = w.log.With(zap.String("session", session.ID))
