@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/dop251/goja"
 )
@@ -14,7 +15,10 @@ import (
 const maxWaits = 1000
 
 // wait is work under way outside a world, whose result settles a promise.
-type wait struct{ cancel context.CancelFunc }
+type wait struct {
+	what   string
+	cancel context.CancelFunc
+}
 
 // async begins work on a goroutine of its own and returns the promise of what
 // value makes of its result; value runs on the world's goroutine. what names the
@@ -27,9 +31,9 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 		throwError(w.rt, "RangeError", "%s: more than %d calls wait for an answer", what, maxWaits)
 	}
 	promise, resolve, reject := w.rt.NewPromise()
-	ctx, cancel := context.WithTimeout(context.Background(), w.call.Deadline.Sub(w.clock.Now()))
+	ctx, cancel := context.WithTimeout(context.Background(), w.callTime())
 	at := w.rt.CaptureCallStack(8, nil)
-	this := &wait{cancel}
+	this := &wait{what, cancel}
 	if w.waits == nil {
 		w.waits = map[*wait]struct{}{}
 	}
@@ -50,6 +54,15 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 		})
 	}()
 	return w.rt.ToValue(promise)
+}
+
+// callTime is how long the call under way may still take, in real time: in a
+// test, whose clock moves at will, what is left of the test's own time.
+func (w *World) callTime() time.Duration {
+	if w.test != nil {
+		return time.Until(w.test.until)
+	}
+	return w.call.Deadline.Sub(w.clock.Now())
 }
 
 // settle gives a promise what value returns, or throws. What resolve and reject
@@ -81,7 +94,7 @@ func (w *World) stopWaits() {
 // effect throws in a world that is only tried: what a script does to others, or
 // asks of them, it does for a client and not while it is loaded.
 func (w *World) effect(what string) {
-	if w.session == nil {
+	if w.session == nil && (w.test == nil || w.test.stand == nil) {
 		panic(w.rt.NewTypeError("%s: top-level code runs while scripts are loaded and can have no effect; call it in a handler", what))
 	}
 }

@@ -61,6 +61,9 @@ func (w *World) headersPrototype() goja.Value {
 
 // fields is the header as it stands; it throws when the scripts did not ask for it.
 func (w *World) fields(self any) []filter.Field {
+	if list, ok := self.([]filter.Field); ok {
+		return list // of a message that a test looks at
+	}
 	if _, part := self.(partRef); part {
 		own := w.node(self).Part().Headers()
 		fields := make([]filter.Field, len(own))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"github.com/dop251/goja"
 	"github.com/evanw/esbuild/pkg/api"
@@ -21,8 +22,9 @@ type bundle struct {
 	files   []string          // the scripts in order, as users see them
 	imports []map[string]bool // of each script, neighbours included: "pmilter", "pmilter/vars" ...
 	usage   usage
-	inputs  []string // absolute paths that were read, and the folders they were listed from
-	version string   // a short hash of the code, its positions and the names
+	inputs  []string        // absolute paths that were read, and the folders they were listed from
+	covered []*atomic.Int64 // counts of the statements, when they are counted
+	version string          // a short hash of the code, its positions and the names
 }
 
 const (
@@ -46,7 +48,7 @@ func newBundle(o Options) (*bundle, seen, Faults) {
 	if faults.Fatal() {
 		return nil, look, faults
 	}
-	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files), jobs: o.Jobs}
+	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files), jobs: o.Jobs, tests: o.tests, cover: o.Coverage}
 	if real, err := filepath.EvalSymlinks(base); err == nil {
 		b.real = real
 	}
@@ -59,6 +61,8 @@ type builder struct {
 	base, real string
 	files      []scriptFile
 	vars       map[string]any
+	tests      bool      // the files are tests
+	cover      *Coverage // nil: statements are not counted
 	names      *namer
 	look       seen
 	faults     Faults
@@ -66,7 +70,7 @@ type builder struct {
 }
 
 func (b *builder) build() *bundle {
-	watched := &importer{base: b.real, vars: b.vars, jobs: b.jobs}
+	watched := &importer{base: b.real, vars: b.vars, jobs: b.jobs, tests: b.tests}
 	result := api.Build(b.options(watched))
 	b.messages(result.Errors, false)
 	b.messages(result.Warnings, true)

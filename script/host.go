@@ -153,6 +153,7 @@ type classes struct {
 	session, address, message, headers, part, partHeaders, verdict *class
 	table, matcher                                                 *class
 	response, responseHeaders                                      *class
+	testSession                                                    *class
 }
 
 func newClasses() *classes {
@@ -161,5 +162,6 @@ func newClasses() *classes {
 		headers: headersClass(), part: partClass(), partHeaders: partHeadersClass(), verdict: &class{name: "Verdict"},
 		table: tableClass(), matcher: matcherClass(),
 		response: responseClass(), responseHeaders: responseHeadersClass(),
+		testSession: testSessionClass(),
 	}
 }

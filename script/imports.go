@@ -20,9 +20,10 @@ const (
 // importer is the esbuild plugin that knows which imports are ours, which
 // cannot be, and where the others were looked for.
 type importer struct {
-	base string
-	vars map[string]any
-	jobs bool // the scripts are those of jobs
+	base  string
+	vars  map[string]any
+	jobs  bool // the scripts are those of jobs
+	tests bool // the files are tests
 
 	mu       sync.Mutex // esbuild resolves on many goroutines
 	relative map[string]bool
@@ -60,6 +61,8 @@ func (p *importer) resolve(build api.PluginBuild, a api.OnResolveArgs) api.OnRes
 			return refuse(moduleFault(name))
 		case m.jobs && !p.jobs:
 			return refuse(name + " is for the scripts of jobs alone: a filter puts the message on a queue, and the queue's job does the rest")
+		case m.tests && !p.tests:
+			return refuse(name + " is for tests: files named *.test.js or *.test.ts, which 'pmilterd test' runs")
 		}
 		return api.OnResolveResult{Path: name, Namespace: ownModules}
 	case strings.HasPrefix(name, "http:") || strings.HasPrefix(name, "https:") || strings.HasPrefix(name, "//"):

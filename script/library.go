@@ -24,6 +24,9 @@ type Options struct {
 	Log  *zap.Logger
 	// Settle is how long Watch waits for more changes after one; 0 is 100 ms.
 	Settle time.Duration
+	// Coverage counts how often each statement runs, for tests; nil: not.
+	Coverage *Coverage
+	tests    bool // see LoadTests
 }
 
 // Library holds the scripts of a configuration and loads them anew when they

@@ -20,6 +20,8 @@ type module struct {
 	export func(w *World, name string) goja.Value
 	// jobs: only the scripts of jobs may import it.
 	jobs bool
+	// tests: only files of tests may import it.
+	tests bool
 }
 
 // modules are those that are built, by name. The exports of pmilter/vars are the
@@ -37,6 +39,7 @@ func modules() map[string]module {
 		"pmilter/smtp":  {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
 		"pmilter/store": storeModule(),
 		"pmilter/table": tableModule(),
+		"pmilter/test":  {exports: testExports(), export: (*World).testExport, tests: true},
 		"pmilter/vars":  {export: (*World).varsExport},
 	}
 }

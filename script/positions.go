@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,28 +38,44 @@ func author(file string) bool {
 	return file != "" && file != bundleFile && !strings.HasPrefix(file, ownPrefix) && !strings.HasPrefix(file, "<")
 }
 
-// positionInStack is position for the text of an Error's stack. The frames are
-// the last lines: what comes before them is the message, which mail may have written.
+// positionInStack is position for the text of an Error's stack.
 func positionInStack(stack string) filter.Position {
-	frame := regexp.MustCompile(`^\s+at (?:.* \()?([^\s].*?):(\d+):(\d+)\(\d+\)\)?$`)
+	if frames := authorFrames(stack); len(frames) > 0 {
+		return frames[0].pos
+	}
+	return filter.Position{}
+}
+
+// frame is one of the author's frames.
+type frame struct {
+	function string
+	pos      filter.Position
+}
+
+// authorFrames are the author's frames in the text of an Error's stack, the
+// innermost first. The frames are the last lines: what comes before them is the
+// message, which mail may have written.
+func authorFrames(stack string) []frame {
+	line := regexp.MustCompile(`^\s+at (?:(.*) \()?([^\s].*?):(\d+):(\d+)\(\d+\)\)?$`)
 	native := regexp.MustCompile(`^\s+at (?:.* \()?native\)?$`)
 	lines := strings.Split(strings.TrimRight(stack, "\n"), "\n")
-	var found filter.Position
+	var found []frame
 	for i := len(lines) - 1; i >= 0; i-- {
 		if native.MatchString(lines[i]) {
 			continue
 		}
-		m := frame.FindStringSubmatch(lines[i])
+		m := line.FindStringSubmatch(lines[i])
 		if m == nil {
 			break
 		}
-		if !author(m[1]) {
+		if !author(m[2]) {
 			continue
 		}
-		line, _ := strconv.Atoi(m[2])
-		column, _ := strconv.Atoi(m[3])
-		found = filter.Position{File: shownSource(m[1]), Line: line, Column: column}
+		row, _ := strconv.Atoi(m[3])
+		column, _ := strconv.Atoi(m[4])
+		found = append(found, frame{m[1], filter.Position{File: shownSource(m[2]), Line: row, Column: column}})
 	}
+	slices.Reverse(found)
 	return found
 }
 

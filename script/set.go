@@ -27,7 +27,8 @@ type Set struct {
 	scripts []filter.Script
 	classes *classes
 	modules map[string]module
-	globals *globals // compiled, for each world to install
+	testing *goja.Program // of files of tests
+	globals *globals      // compiled, for each world to install
 	guards  *guards
 }
 
@@ -47,19 +48,35 @@ var _ filter.Scripts = (*Set)(nil)
 // newSet runs the bundle once in a throwaway world and reads what the scripts
 // export. Faults that are no warnings mean that there is no set.
 func newSet(b *bundle, o setOptions) (*Set, Faults) {
+	s, err := prepareSet(b, o)
+	if err != nil {
+		return nil, Faults{{Message: err.Error()}}
+	}
+	return s.tried()
+}
+
+// prepareSet compiles what the worlds of a set install; nothing has run yet.
+func prepareSet(b *bundle, o setOptions) (*Set, error) {
 	if o.Clock == nil {
 		o.Clock = wallClock{}
 	}
-	s := &Set{o: o, bundle: b, classes: newClasses(), modules: modules(), scripts: make([]filter.Script, len(b.files))}
-	for i, file := range b.files {
-		s.scripts[i] = filter.Script{Name: file}
-	}
+	s := &Set{o: o, bundle: b, classes: newClasses(), modules: modules()}
 	var err error
 	if s.globals, err = newGlobals(b.usage); err != nil {
-		return nil, Faults{{Message: err.Error()}}
+		return nil, err
 	}
 	if s.guards, err = newGuards(b.usage); err != nil {
-		return nil, Faults{{Message: err.Error()}}
+		return nil, err
+	}
+	return s, nil
+}
+
+// tried is the set with what its scripts export, read in a throwaway world.
+func (s *Set) tried() (*Set, Faults) {
+	o := s.o
+	s.scripts = make([]filter.Script, len(s.bundle.files))
+	for i, file := range s.bundle.files {
+		s.scripts[i] = filter.Script{Name: file}
 	}
 	w, err := newWorld(s, nil, &filter.Call{Script: -1, Deadline: o.Clock.Now().Add(o.Limits.Timeout)})
 	if err != nil {

@@ -34,6 +34,7 @@ type World struct {
 	holds    *holding           // nil until a script holds something
 
 	session  *filter.Session // nil while only top-level code has run
+	test     *testWorld      // of a file of tests, else nil
 	handlers [][filter.NumPhases]goja.Callable
 	call     *filter.Call // under way, or the last one
 	args     [3]goja.Value
@@ -48,7 +49,12 @@ var _ filter.Handler = (*World)(nil)
 // the call that needs the world: under its deadline, and answered for by its
 // Overrun.
 func newWorld(s *Set, session *filter.Session, first *filter.Call) (*World, error) {
-	w := &World{rt: goja.New(), set: s, session: session, log: s.o.Log, limits: s.o.Limits, clock: s.o.Clock, call: first}
+	return openWorld(s, session, first, nil)
+}
+
+// openWorld is newWorld, or makes the world of a file of tests.
+func openWorld(s *Set, session *filter.Session, first *filter.Call, tests *testWorld) (*World, error) {
+	w := &World{rt: goja.New(), set: s, session: session, test: tests, log: s.o.Log, limits: s.o.Limits, clock: s.o.Clock, call: first}
 	w.tasks.ready = make(chan struct{}, 1)
 	w.objects.init()
 	w.rt.SetMaxCallStackSize(maxCallDepth)

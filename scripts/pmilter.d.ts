@@ -539,6 +539,229 @@ declare module "pmilter/smtp" {
   export function send(mail: Mail): Promise<Sent>;
   const smtp: { send: typeof send };
   export default smtp;
+
+}
+
+declare module "pmilter/test" {
+  import type { PartHeaders } from "pmilter";
+
+  /** What a test or a hook does. @example test("a rule", async () => { await session(); }) */
+  export type Body = () => void | Promise<unknown>;
+
+  /** Declares a test. The limit is its own instead of --timeout: milliseconds, or "10s". @example test("nameless clients are put off", async () => { expect(1 + 1).toBe(2); }) */
+  export const test: {
+    (name: string, body: Body, limit?: number | string | { timeout: number | string }): void;
+    /** Only these tests of the file run. @example test.only("this one", () => {}) */
+    only: typeof only;
+    /** It is declared and not run. @example test.skip("not yet") */
+    skip: typeof skip;
+  };
+  /** test.only. @example only("this one", () => {}) */
+  export function only(name: string, body: Body, limit?: number | string | { timeout: number | string }): void;
+  /** test.skip. @example skip("not yet") */
+  export function skip(name: string, body?: Body): void;
+
+  /** Groups tests; hooks in it are for them alone. @example describe("rcpt", () => { test("passes", () => {}); }) */
+  export const describe: {
+    (name: string, declare: () => void): void;
+    /** Only the tests in it run. @example describe.only("rcpt", () => {}) */
+    only(name: string, declare: () => void): void;
+    /** None of the tests in it runs. @example describe.skip("rcpt", () => {}) */
+    skip(name: string, declare: () => void): void;
+  };
+  /** Runs before each test of the file or the group. @example beforeEach(() => vars.set("limit", 3)) */
+  export function beforeEach(body: Body): void;
+  /** Runs after each test of the file or the group, whatever became of it. @example afterEach(() => console.log("done")) */
+  export function afterEach(body: Body): void;
+
+  /** Begins an assertion: it throws, with what differs, when it does not hold. @example expect(result.verdict).toBe("reject") */
+  export const expect: {
+    <T>(received: T): Assertions;
+    /** Stands for anything but null and undefined. @example expect(r).toEqual({ id: expect.anything() }) */
+    anything(): any;
+    /** Stands for anything of a class. @example expect(r).toEqual({ at: expect.any(Number) }) */
+    any(kind: Function): any;
+    /** Stands for a string with a part. @example expect(r).toMatchObject({ text: expect.stringContaining("later") }) */
+    stringContaining(part: string): any;
+    /** Stands for a string that matches. @example expect(r).toMatchObject({ text: expect.stringMatching(/later$/) }) */
+    stringMatching(pattern: RegExp | string): any;
+    /** Stands for an object with at least these members. @example expect(r.notes).toContainEqual(expect.objectContaining({ reason: "score" })) */
+    objectContaining(some: object): any;
+    /** Stands for an array with at least these elements. @example expect(r).toMatchObject({ recipients: expect.arrayContaining(["b@example.net"]) }) */
+    arrayContaining(some: unknown[]): any;
+  };
+
+  /** What can be asserted of a value; R is Promise<void> after resolves and rejects. @example expect(2).not.toBe(3) */
+  export interface Matchers<R> {
+    /** The same value (Object.is). @example expect(r.code).toBe(550) */
+    toBe(expected: unknown): R;
+    /** Equal, member by member. @example expect(r.recipients).toEqual(["b@example.net"]) */
+    toEqual(expected: unknown): R;
+    /** Has at least these members. @example expect(r).toMatchObject({ verdict: "reject", code: 550 }) */
+    toMatchObject(expected: object): R;
+    /** A string has this part, or an array this element. @example expect(r.body).toContain("hello") */
+    toContain(expected: unknown): R;
+    /** An array has an element equal to this. @example expect(r.notes).toContainEqual({ script: "10-x.js", reason: "seen" }) */
+    toContainEqual(expected: unknown): R;
+    /** A string matches. @example expect(r.text).toMatch(/too many/) */
+    toMatch(expected: RegExp | string): R;
+    /** A function throws, an error with this in its message, or of this class. @example expect(() => parse("")).toThrow(/empty/) */
+    toThrow(expected?: string | RegExp | Function | Error): R;
+    /** Is more. @example expect(r.notes.length).toBeGreaterThan(0) */
+    toBeGreaterThan(expected: number | bigint): R;
+    /** Is as much or more. @example expect(r.code).toBeGreaterThanOrEqual(500) */
+    toBeGreaterThanOrEqual(expected: number | bigint): R;
+    /** Is less. @example expect(r.body.length).toBeLessThan(100) */
+    toBeLessThan(expected: number | bigint): R;
+    /** Is as much or less. @example expect(r.code).toBeLessThanOrEqual(499) */
+    toBeLessThanOrEqual(expected: number | bigint): R;
+    /** Is close, to so many digits after the point, 2 if not given. @example expect(score).toBeCloseTo(0.3) */
+    toBeCloseTo(expected: number, digits?: number): R;
+    /** Has that length. @example expect(r.refused).toHaveLength(1) */
+    toHaveLength(expected: number): R;
+    /** Has a member, by its path, and with that value if one is given. @example expect(r).toHaveProperty("notes.0.reason", "seen") */
+    toHaveProperty(path: string | string[], value?: unknown): R;
+    /** Is an object of that class. @example expect(e).toBeInstanceOf(TypeError) */
+    toBeInstanceOf(expected: Function): R;
+    /** Counts as true. @example expect(r.script).toBeTruthy() */
+    toBeTruthy(): R;
+    /** Counts as false. @example expect(r.error).toBeFalsy() */
+    toBeFalsy(): R;
+    /** Is null. @example expect(r.headers.get("X-Spam")).toBeNull() */
+    toBeNull(): R;
+    /** Is undefined. @example expect(values.b).toBeUndefined() */
+    toBeUndefined(): R;
+    /** Is not undefined. @example expect(values.a).toBeDefined() */
+    toBeDefined(): R;
+    /** Is NaN. @example expect(Number("x")).toBeNaN() */
+    toBeNaN(): R;
+  }
+
+  /** The matchers, and what turns them round. @example expect(lookup("x")).resolves.toBe(null) */
+  export interface Assertions extends Matchers<void> {
+    /** What follows must not hold. @example expect(r.verdict).not.toBe("accept") */
+    readonly not: Assertions;
+    /** What follows is about the value that a promise is resolved with: await it. @example await expect(lookup("x")).resolves.toBe(null) */
+    readonly resolves: Matchers<Promise<void>> & { readonly not: Matchers<Promise<void>> };
+    /** What follows is about what a promise is rejected with: await it. @example await expect(s.rcpt("b@example.net")).rejects.toThrow("mail()") */
+    readonly rejects: Matchers<Promise<void>> & { readonly not: Matchers<Promise<void>> };
+  }
+
+  /** What session() takes; all of it may be left out. @example { client: { ip: "192.0.2.7", name: "" }, scripts: ["10-names.js"] } */
+  export interface SessionOptions {
+    /** The SMTP client: by default client.example.org [192.0.2.1], port 49152. A name of "" is one that could not be verified. @example { client: { name: "" } } */
+    client?: { ip?: string; port?: number; name?: string; family?: "inet" | "inet6" | "unix" | "unknown" };
+    /** The name in HELO, unless helo() or send() says another; by default client.example.org. @example { helo: "mail.example.org" } */
+    helo?: string;
+    /** The session is encrypted. @example { tls: true } */
+    tls?: true | { version?: string; cipher?: string; bits?: number; subject?: string; issuer?: string };
+    /** Somebody has logged in. @example { auth: "alice" } */
+    auth?: string | { user: string; method?: string; author?: string };
+    /** The MTA's macros, besides or instead of what follows from the others. @example { macros: { daemon_name: "submission" } } */
+    macros?: Record<string, string>;
+    /** The scripts, in order, relative to the configured folder; by default those of the configuration. @example { scripts: ["10-names.js"] } */
+    scripts?: string[];
+    /** The MTA's own name; by default mx.example.net. @example { hostname: "mx1.example.net" } */
+    hostname?: string;
+    /** The version of the milter protocol that the MTA speaks: 2, 3, 4 or 6. @example { protocol: 2 } */
+    protocol?: 2 | 3 | 4 | 6;
+  }
+
+  /** Begins an SMTP session with the filters, as the server would. @example const s = await session({ client: { name: "" } }) */
+  export function session(options?: SessionOptions): Promise<TestSession>;
+
+  /** An address, with its ESMTP parameters if there are any. @example { address: "a@example.org", params: { SIZE: "100" } } */
+  export type Path = string | { address: string; params?: Record<string, string> };
+
+  /** A file's name, relative to the test's; a text with a blank line after its header; or bytes. @example "testdata/plain.eml" */
+  export type Mail = string | Uint8Array;
+
+  /**
+   * An SMTP session, as Postfix tells it to a filter. Steps that must come before one are
+   * made up for: mail() connects and greets.
+   * @example const s = await session(); await s.mail("a@example.org"); await s.rcpt("b@example.net");
+   */
+  export interface TestSession {
+    /** The client connects. @example expect((await s.connect()).verdict).toBe("continue") */
+    connect(): Promise<Result>;
+    /** HELO or EHLO. @example await s.helo("mail.example.org") */
+    helo(name?: string): Promise<Result>;
+    /** MAIL FROM. @example await s.mail("a@example.org", { SIZE: "100" }) */
+    mail(from?: Path, params?: Record<string, string>): Promise<Result>;
+    /** RCPT TO. A refusal is this recipient's. @example await s.rcpt("b@example.net") */
+    rcpt(to: Path, params?: Record<string, string>): Promise<Result>;
+    /** DATA. @example await s.data() */
+    data(): Promise<Result>;
+    /** The message to its end, DATA before it. @example await s.message("Subject: hi\n\nhello\n") */
+    message(message?: Mail): Promise<MessageResult>;
+    /** A whole mail: what has not been yet of connect, helo, mail, rcpt, data and message. @example await s.send({ from: "a@example.org", to: ["b@example.net"], message: "testdata/plain.eml" }) */
+    send(mail?: { helo?: string; from?: Path; to?: Path | Path[]; message?: Mail }): Promise<MessageResult>;
+    /** A command that the MTA does not know. @example await s.unknown("XYZZY") */
+    unknown(command: string): Promise<Result>;
+    /** RSET: the message under way is forgotten, abort handlers run. @example await s.rset() */
+    rset(): Promise<void>;
+    /** QUIT: close handlers run. @example await s.quit() */
+    quit(): Promise<void>;
+  }
+
+  /** What the filters said. @example expect(r).toMatchObject({ verdict: "tempfail", phase: "connect" }) */
+  export interface Result {
+    /** "continue" until something is decided; a message that has passed its end is "accept". @example expect(r.verdict).toBe("reject") */
+    readonly verdict: "continue" | "accept" | "reject" | "tempfail" | "discard";
+    /** The handler in which it was decided. @example expect(r.phase).toBe("header") */
+    readonly phase: string;
+    /** Of a refusal, else 0. @example expect(r.code).toBe(550) */
+    readonly code: number;
+    /** Of a refusal: RFC 3463, else "". @example expect(r.enhanced).toBe("5.7.1") */
+    readonly enhanced: string;
+    /** Of a refusal, lines separated by "\n", else "". @example expect(r.text).toContain("later") */
+    readonly text: string;
+    /** The script that refused, "" for none. @example expect(r.script).toBe("scripts/10-names.js") */
+    readonly script: string;
+    /** The line of that script, 0 for none. @example expect(r.line).toBe(7) */
+    readonly line: number;
+    /** The script's error when on_error gave the verdict, else "". @example expect(r.error).toBe("") */
+    readonly error: string;
+    /** What scripts with options.observe would have said. @example expect(r.wouldBe[0]).toMatchObject({ verdict: "reject" }) */
+    readonly wouldBe: readonly Omit<Result, "wouldBe">[];
+  }
+
+  /** What became of a message; empty of one that was refused or discarded. @example expect(r.headers.get("X-Seen")).toBe("yes") */
+  export interface MessageResult extends Result {
+    /** The header as delivered, without the MTA's own Received. @example expect([...r.headers]).toEqual([["Subject", "hi"]]) */
+    readonly headers: PartHeaders;
+    /** The body as delivered, lines ended by "\r\n". @example expect(r.body).toContain("hello") */
+    readonly body: string;
+    /** The envelope sender as delivered. @example expect(r.sender).toBe("a@example.org") */
+    readonly sender: string;
+    /** The envelope recipients as delivered. @example expect(r.recipients).toEqual(["b@example.net"]) */
+    readonly recipients: readonly string[];
+    /** Those that were refused, and why. @example expect(r.refused).toMatchObject([{ recipient: "b@example.net", code: 550 }]) */
+    readonly refused: readonly (Result & { readonly recipient: string })[];
+    /** Why it is on hold, "" when it is not. @example expect(r.quarantine).toBe("looks odd") */
+    readonly quarantine: string;
+    /** The events that it left in queues. @example expect(r.queued).toEqual([]) */
+    readonly queued: readonly { readonly queue: string; readonly when: string; readonly data?: unknown }[];
+    /** What scripts noted. @example expect(r.notes[0]?.reason).toBe("score") */
+    readonly notes: readonly { readonly script: string; readonly reason: string; readonly values?: any }[];
+  }
+
+  /** The time that the test and the filters see. It stands still, and moves when told to, or to the next timer when all wait. @example clock.advance("10m") */
+  export const clock: {
+    /** Moves on: milliseconds, or "90s", "10m", "2h", "1d". @example clock.advance("10m") */
+    advance(span: number | string): void;
+    /** Puts it to a time; back only before the first session. @example clock.set("2026-03-01T09:00:00Z") */
+    set(time: Date | string | number): void;
+    /** As Date.now(). @example expect(clock.now()).toBe(Date.now()) */
+    now(): number;
+  };
+
+  /** What pmilter/vars is for sessions that begin afterwards, in this test. @example vars.set("max_recipients", 2) */
+  export const vars: {
+    /** One variable, or several. @example vars.set({ max_recipients: 2 }) */
+    set(name: string, value: unknown): void;
+    set(values: Record<string, unknown>): void;
+  };
 }
 
 declare module "pmilter/store" {

@@ -47,6 +47,7 @@ func (a *app) commands() []*cobra.Command {
 		newRunCommand(a),
 		newCheckCommand(a),
 		newTryCommand(a, daemon.Try),
+		newTestCommand(a),
 		newSendCommand(a),
 		newQueueCommand(a),
 		newVersionCommand(a),

@@ -161,14 +161,20 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 	if e.report != nil {
 		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
 	}
+	o := filterOptions(cfg)
+	o.Scripts = func() filter.Scripts { return e.library.Load().Current() }
+	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
+	o.Spool = e.queues.Load()
+	o.Log, o.Report = log, e.report
+	return o
+}
+
+// filterOptions is how a configuration wants a filter to behave.
+func filterOptions(cfg *config.Config) filter.Options {
 	return filter.Options{
-		Scripts: func() filter.Scripts { return e.library.Load().Current() },
 		Timeout: cfg.Handler.Timeout, EOMTimeout: cfg.Handler.EOMTimeout,
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
-		NewBody: func() filter.BodyStore { return e.spool.Load().NewBody() },
-		Spool:   e.queues.Load(),
-		Log:     log, Report: e.report,
 	}
 }
 

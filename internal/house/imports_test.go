@@ -28,6 +28,7 @@ func layers() []layer {
 			"internal/match", "internal/table",
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout",
 		}},
+		{"internal/scripttest", []string{"script", "filter", "internal/mta", "internal/milter"}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},

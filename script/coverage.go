@@ -1,0 +1,6 @@
+package script
+
+import "sync"
+
+// Coverage counts.
+type Coverage struct{ mu sync.Mutex }
