@@ -20,7 +20,7 @@ var testingSource string
 // canned are the modules whose answers a test gives beforehand, with the functions
 // that it gives them by: `vars.set(...)` of pmilter/test is Stand.Answer("vars",
 // "set", ...). To add one, name it here and in pmilter.d.ts, and implement it in
-// internal/scripttest (canned.go says how).
+// internal/testbed (canned.go says how).
 func canned() map[string][]string {
 	return map[string][]string{
 		"vars": {"set"},

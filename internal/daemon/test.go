@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"pmilter/internal/config"
-	"pmilter/internal/scripttest"
+	"pmilter/internal/testbed"
 )
 
 // TestOptions is what Test is asked for.
@@ -46,7 +46,7 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 	if len(paths) == 0 {
 		paths = []string{base(cfg)}
 	}
-	files, err := scripttest.Find(paths)
+	files, err := testbed.Find(paths)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 	}
 	bench, run := benchOf(cfg, o, reporter)
 	defer bench.Close()
-	sum, _, err := scripttest.Run(ctx, files, run)
+	sum, _, err := testbed.Run(ctx, files, run)
 	if err = errors.Join(err, finish()); err != nil {
 		return err
 	}
@@ -70,24 +70,24 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 }
 
 // benchOf is what tests of a configuration's filters run on, and how.
-func benchOf(cfg *config.Config, o TestOptions, reporter scripttest.Reporter) (*scripttest.Bench, scripttest.Options) {
+func benchOf(cfg *config.Config, o TestOptions, reporter testbed.Reporter) (*testbed.Bench, testbed.Options) {
 	load := libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop())
 	if abs, err := filepath.Abs(load.Base); err == nil {
 		load.Base = abs
 	}
-	bench := scripttest.NewBench(scripttest.BenchOptions{Scripts: load, Filter: filterOptions(cfg), Vars: cfg.Vars})
-	return bench, scripttest.Options{Bench: bench, Load: load, Filter: o.Filter, Timeout: o.Timeout, Report: reporter}
+	bench := testbed.NewBench(testbed.BenchOptions{Scripts: load, Filter: filterOptions(cfg), Vars: cfg.Vars})
+	return bench, testbed.Options{Bench: bench, Load: load, Filter: o.Filter, Timeout: o.Timeout, Report: reporter}
 }
 
 // reporterOf is who shows the results; finish is called after it.
-func reporterOf(o TestOptions) (r scripttest.Reporter, finish func() error, err error) {
+func reporterOf(o TestOptions) (r testbed.Reporter, finish func() error, err error) {
 	switch o.Format {
 	case "tap":
-		r = scripttest.NewTAP(o.Out)
+		r = testbed.NewTAP(o.Out)
 	case "json":
-		r = scripttest.NewJSON(o.Out)
+		r = testbed.NewJSON(o.Out)
 	default:
-		r = scripttest.NewPretty(o.Out, o.Color)
+		r = testbed.NewPretty(o.Out, o.Color)
 	}
 	if o.JUnit == "" {
 		return r, func() error { return nil }, nil
@@ -96,7 +96,7 @@ func reporterOf(o TestOptions) (r scripttest.Reporter, finish func() error, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	return scripttest.All(r, scripttest.NewJUnit(file)), file.Close, nil
+	return testbed.All(r, testbed.NewJUnit(file)), file.Close, nil
 }
 
 func shownPaths(paths []string) string {
