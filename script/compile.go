@@ -35,6 +35,9 @@ func (b *builder) compile(out *bundle, code string, positions *sourceMap) bool {
 		code = rewritten
 	}
 	guardOperators(tree, found.usage)
+	if b.cover != nil {
+		out.covered = b.cover.cover(tree, code, positions)
+	}
 	program, err := goja.CompileAST(tree, true)
 	if err != nil {
 		b.faults = append(b.faults, compileFault(err))

@@ -80,6 +80,9 @@ func (w *World) start() error {
 		if err := w.set.guards.install(w.rt, w.limits.MaxValue); err != nil {
 			return err
 		}
+		if err := w.countLines(); err != nil {
+			return err
+		}
 		run, err := w.rt.RunProgram(w.set.bundle.program)
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ func newTestCommand(a *app) *cobra.Command {
 			case json:
 				o.Format = "json"
 			}
-			o.Paths = paths
+			o.Paths, o.Reload = paths, a.loadConfig
 			err = daemon.Test(cmd.Context(), cfg, o)
 			if errors.Is(err, daemon.ErrTestsFailed) {
 				return errReported
@@ -53,5 +53,8 @@ func newTestCommand(a *app) *cobra.Command {
 	flags.BoolVar(&tap, "tap", false, "report as TAP, version 14")
 	flags.BoolVar(&json, "json", false, "report one JSON object a test, one a line")
 	flags.StringVar(&o.JUnit, "junit", "", "write a report in JUnit's XML to `FILE`, too")
+	flags.BoolVar(&o.Coverage, "coverage", false, "show which lines of the filters ran")
+	flags.StringVar(&o.LCOV, "lcov", "lcov.info", "`FILE` that --coverage writes, for tools that read lcov")
+	flags.BoolVar(&o.Watch, "watch", false, "run again what a change touches, until Ctrl-C")
 	return cmd
 }

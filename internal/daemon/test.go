@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"pmilter/internal/config"
 	"pmilter/internal/testbed"
+	"pmilter/script"
 )
 
 // TestOptions is what Test is asked for.
@@ -20,12 +22,14 @@ type TestOptions struct {
 	Paths   []string // files and folders; none: the configuration's folder
 	Filter  string   // only tests with this in their names
 	Timeout time.Duration
-	Format  string // "pretty", "tap" or "json"
+	Format  string // "" for people, "tap" or "json"
 	JUnit   string // file, "" for none
 	// Coverage shows which lines of the filters ran, and LCOV is the file for it.
 	Coverage bool
 	LCOV     string
 	Watch    bool // run again what a change touches, until ctx is done
+	// Reload reads the configuration anew, for Watch.
+	Reload func() (*config.Config, error)
 	Color    bool
 	Out      io.Writer
 }
@@ -34,7 +38,8 @@ type TestOptions struct {
 var ErrTestsFailed = errors.New("tests failed")
 
 // Test runs the tests of scripts with the filters of the configuration, and
-// reports. An error other than ErrTestsFailed is one of what was asked for.
+// reports. An error other than ErrTestsFailed is one of what was asked for. With
+// Watch it returns when ctx is done.
 func Test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 	_ = limitProcess(cfg)
 	return test(ctx, cfg, o)
@@ -42,41 +47,88 @@ func Test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 
 // test is Test within a process whose limits are set.
 func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
-	paths := o.Paths
-	if len(paths) == 0 {
-		paths = []string{base(cfg)}
+	if o.Watch {
+		return watchTests(ctx, cfg, o)
 	}
-	files, err := testbed.Find(paths)
+	t := newTesting(cfg, o)
+	defer t.bench.Close()
+	files, err := t.files()
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
-		return fmt.Errorf("no tests in %s: their files are named *.test.js, *.test.mjs, *.test.ts or *.test.mts", shownPaths(paths))
-	}
-	reporter, finish, err := reporterOf(o)
-	if err != nil {
-		return err
-	}
-	bench, run := benchOf(cfg, o, reporter)
-	defer bench.Close()
-	sum, _, err := testbed.Run(ctx, files, run)
-	if err = errors.Join(err, finish()); err != nil {
-		return err
-	}
-	if !sum.Good() {
+	good, _, err := t.run(ctx, files)
+	if err == nil && !good {
 		return ErrTestsFailed
 	}
-	return nil
+	return err
 }
 
-// benchOf is what tests of a configuration's filters run on, and how.
-func benchOf(cfg *config.Config, o TestOptions, reporter testbed.Reporter) (*testbed.Bench, testbed.Options) {
-	load := libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop())
-	if abs, err := filepath.Abs(load.Base); err == nil {
-		load.Base = abs
+// testRun is the tests of one configuration.
+type testRun struct {
+	o        TestOptions
+	base     string // of the names in reports
+	bench    *testbed.Bench
+	load     script.Options
+	coverage *script.Coverage // nil when it was not asked for
+}
+
+func newTesting(cfg *config.Config, o TestOptions) *testRun {
+	t := &testRun{o: o, load: libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop())}
+	if abs, err := filepath.Abs(t.load.Base); err == nil {
+		t.load.Base = abs
 	}
-	bench := testbed.NewBench(testbed.BenchOptions{Scripts: load, Filter: filterOptions(cfg), Vars: cfg.Vars})
-	return bench, testbed.Options{Bench: bench, Load: load, Filter: o.Filter, Timeout: o.Timeout, Report: reporter}
+	filters := t.load
+	if o.Coverage {
+		t.coverage = script.NewCoverage()
+		filters.Coverage = t.coverage
+	}
+	t.bench = testbed.NewBench(testbed.BenchOptions{Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars})
+	return t
+}
+
+// files finds the tests.
+func (t *testRun) files() ([]string, error) {
+	paths := t.o.Paths
+	if len(paths) == 0 {
+		paths = []string{t.load.Base}
+	}
+	files, err := testbed.Find(paths)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no tests in %s: their files are named *.test.js, *.test.mjs, *.test.ts or *.test.mts", strings.Join(paths, ", "))
+	}
+	return files, err
+}
+
+// run runs files and reports. It tells whether nothing failed, and what the
+// results of each file depend on.
+func (t *testRun) run(ctx context.Context, files []string) (good bool, inputs map[string][]string, err error) {
+	if t.coverage != nil {
+		_ = t.bench.Load(ctx) // so that lines are known that no test runs; a test that needs them tells the fault
+	}
+	reporter, finish, err := reporterOf(t.o)
+	if err != nil {
+		return false, nil, err
+	}
+	sum, inputs, err := testbed.Run(ctx, files, testbed.Options{
+		Bench: t.bench, Load: t.load, Filter: t.o.Filter, Timeout: t.o.Timeout, Report: reporter,
+	})
+	if err = errors.Join(err, finish()); err == nil && t.coverage != nil {
+		err = t.showCoverage()
+	}
+	return sum.Good(), inputs, err
+}
+
+// showCoverage prints the table, and writes the file that tools read.
+func (t *testRun) showCoverage() error {
+	files := t.coverage.Files()
+	if t.o.Format == "" {
+		testbed.PrintCoverage(t.o.Out, files)
+	}
+	out, err := os.Create(t.o.LCOV)
+	if err != nil {
+		return err
+	}
+	return errors.Join(testbed.WriteLCOV(out, t.load.Base, files), out.Close())
 }
 
 // reporterOf is who shows the results; finish is called after it.
@@ -97,15 +149,4 @@ func reporterOf(o TestOptions) (r testbed.Reporter, finish func() error, err err
 		return nil, nil, err
 	}
 	return testbed.All(r, testbed.NewJUnit(file)), file.Close, nil
-}
-
-func shownPaths(paths []string) string {
-	text := ""
-	for i, p := range paths {
-		if i > 0 {
-			text += ", "
-		}
-		text += p
-	}
-	return text
 }

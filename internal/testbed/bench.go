@@ -29,8 +29,9 @@ type BenchOptions struct {
 	Vars   map[string]any
 }
 
-// Bench makes sessions on the filters of a configuration. The scripts of a list
-// are bundled once, for all tests. Safe for concurrent use.
+// Bench is what the sessions of tests are made with, on the filters of a
+// configuration. The scripts of a list are bundled once, for all tests. Safe for
+// concurrent use.
 type Bench struct {
 	o BenchOptions
 
@@ -38,7 +39,7 @@ type Bench struct {
 	loaded map[string]*loading
 }
 
-var _ script.Bench = (*Bench)(nil)
+var _ script.Bench = (*fileBench)(nil)
 
 // loading is one list of scripts.
 type loading struct {
@@ -67,12 +68,12 @@ func (b *Bench) Close() {
 // Load loads the configured scripts, so that what is wrong with them, and which
 // of their lines no test runs, is known before any test asks for them.
 func (b *Bench) Load(ctx context.Context) error {
-	_, err := b.scripts(ctx, b.o.Scripts.Scripts)
+	_, err := b.ofFile().scripts(ctx, b.o.Scripts.Scripts)
 	return err
 }
 
 // scripts is the loaded set of a list of files.
-func (b *Bench) scripts(ctx context.Context, files []string) (*script.Set, error) {
+func (b *fileBench) scripts(ctx context.Context, files []string) (*script.Set, error) {
 	key := strings.Join(files, "\x00")
 	b.mu.Lock()
 	l := b.loaded[key]
@@ -80,6 +81,7 @@ func (b *Bench) scripts(ctx context.Context, files []string) (*script.Set, error
 		l = &loading{}
 		b.loaded[key] = l
 	}
+	b.used[l] = true
 	b.mu.Unlock()
 	l.once.Do(func() {
 		o := b.o.Scripts
@@ -93,18 +95,35 @@ func (b *Bench) scripts(ctx context.Context, files []string) (*script.Set, error
 	return l.library.Current(), nil
 }
 
-// inputs are the files that the scripts loaded so far came from.
-func (b *Bench) inputs() []string {
+// Forget has scripts loaded anew that came, or could come, from one of the paths.
+func (b *Bench) Forget(changed func(path string) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, l := range b.loaded {
+		if l.library != nil && slices.ContainsFunc(l.library.Inputs(), changed) {
+			l.library.Retire()
+			delete(b.loaded, key)
+		}
+	}
+}
+
+// ofFile is the bench for one file of tests: it knows which scripts these use.
+func (b *Bench) ofFile() *fileBench { return &fileBench{Bench: b, used: map[*loading]bool{}} }
+
+type fileBench struct {
+	*Bench
+	used map[*loading]bool // guarded by Bench.mu
+}
+
+// inputs are the paths that the scripts came from, or could come from.
+func (b *fileBench) inputs() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var list []string
-	for _, l := range b.loaded {
-		if l.library != nil {
-			list = append(list, l.library.Inputs()...)
-		}
+	for l := range b.used {
+		list = append(list, l.library.Inputs()...)
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return list
 }
 
 // find is the file behind a script's name in session({scripts}): relative to the
@@ -140,7 +159,7 @@ func (b *Bench) find(name string) (string, error) {
 }
 
 // Begin implements script.Bench.
-func (b *Bench) Begin(ctx context.Context) (script.Stand, error) {
+func (b *fileBench) Begin(ctx context.Context) (script.Stand, error) {
 	core, logged := observer.New(zapcore.DebugLevel)
 	s := &stand{
 		b: b, canned: b.newCanned(), logged: logged, log: zap.New(core),
@@ -152,7 +171,7 @@ func (b *Bench) Begin(ctx context.Context) (script.Stand, error) {
 
 // stand is one test's.
 type stand struct {
-	b        *Bench
+	b        *fileBench
 	clock    *clock
 	canned   map[string]canned
 	services script.Services

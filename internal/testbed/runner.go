@@ -80,9 +80,9 @@ type result struct {
 	inputs []string
 }
 
-// Run runs files, as many at a time as there are processors, and reports. The
-// inputs of each file are returned too, so that it can be run again when one of
-// them changes; those of the scripts it tested are the bench's.
+// Run runs files, as many at a time as there are processors, and reports. For each
+// file the paths are returned on which its results depend, those of the scripts
+// that it tests included, so that it can be run again when one of them changes.
 func Run(ctx context.Context, files []string, o Options) (Summary, map[string][]string, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
@@ -140,15 +140,16 @@ func runFile(ctx context.Context, file string, o Options) (r result) {
 		}
 		r.report.Duration = time.Since(begun)
 	}()
+	bench := o.Bench.ofFile()
 	f, err := script.LoadTests(o.Load, file)
-	defer f.Close()
 	if err == nil {
+		defer f.Close()
 		r.report.Name = f.Name()
 		err = f.Run(ctx, script.TestOptions{
-			Bench: o.Bench, Timeout: o.Timeout,
+			Bench: bench, Timeout: o.Timeout,
 			Chosen: func(path []string) bool { return strings.Contains(strings.Join(path, " > "), o.Filter) },
 		}, func(t script.TestReport) { r.report.Tests = append(r.report.Tests, t) })
 	}
-	r.report.Err, r.inputs = err, f.Inputs()
+	r.report.Err, r.inputs = err, append(f.Inputs(), bench.inputs()...)
 	return r
 }

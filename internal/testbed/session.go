@@ -374,7 +374,7 @@ func (s *session) plain() []byte {
 
 // send is a whole mail.
 func (s *session) send(ctx context.Context, step script.TestStep) (script.Answer, error) {
-	if step.Text != "" && !(s.greeted && step.Text == s.helo) {
+	if step.Text != "" && (!s.greeted || step.Text != s.helo) {
 		s.helo = step.Text
 		if a, err := s.hello(ctx, step.Text); err != nil || refuses(a) {
 			return s.delivered(a, nil), err
