@@ -11,6 +11,7 @@ import (
 
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/unistring"
 )
 
@@ -208,21 +209,41 @@ func (in *coverer) single(s *ast.Statement) {
 
 // count is the call that counts a node, nil for one that is not the author's.
 func (in *coverer) count(n ast.Node) ast.Expression {
-	at := int(n.Idx0()) - 1 - len(bundleHead)
+	at := int(startOf(n)) - 1 - len(bundleHead)
 	line := sort.SearchInts(in.starts, at+1) - 1
 	if at < 0 || line < 0 {
 		return nil
 	}
-	file, fromLine, fromColumn := in.positions.find(line, at-in.starts[line])
-	if !author(file) || strings.Contains("/"+file, "/node_modules/") {
+	source, fromLine, fromColumn := in.positions.find(line, at-in.starts[line])
+	if !author(source) || strings.Contains("/"+source, "/node_modules/") {
 		return nil
 	}
-	in.counts = append(in.counts, in.coverage.counter(file, place{fromLine + 1, fromColumn}))
-	index := &ast.NumberLiteral{Idx: n.Idx0(), Value: int64(len(in.counts) - 1)}
+	in.counts = append(in.counts, in.coverage.counter(source, place{fromLine + 1, fromColumn}))
+	index := &ast.NumberLiteral{Idx: startOf(n), Value: int64(len(in.counts) - 1)}
 	return &ast.CallExpression{
-		Callee:          &ast.Identifier{Name: unistring.NewFromString(coverCall), Idx: n.Idx0()},
-		LeftParenthesis: n.Idx0(), ArgumentList: []ast.Expression{index}, RightParenthesis: n.Idx0(),
+		Callee:          &ast.Identifier{Name: unistring.NewFromString(coverCall), Idx: startOf(n)},
+		LeftParenthesis: startOf(n), ArgumentList: []ast.Expression{index}, RightParenthesis: startOf(n),
 	}
+}
+
+// startOf is where a node begins, of a statement its first expression if there is
+// one: goja does not note where an if stands, and esbuild's map has few keywords.
+func startOf(n ast.Node) file.Idx {
+	switch s := n.(type) {
+	case *ast.IfStatement:
+		return s.Test.Idx0()
+	case *ast.WhileStatement:
+		return s.Test.Idx0()
+	case *ast.SwitchStatement:
+		return s.Discriminant.Idx0()
+	case *ast.ForInStatement:
+		return s.Source.Idx0()
+	case *ast.ForOfStatement:
+		return s.Source.Idx0()
+	case *ast.LabelledStatement:
+		return startOf(s.Statement)
+	}
+	return n.Idx0()
 }
 
 // countLines gives a world the function that counts, when its set is counted: in
