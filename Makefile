@@ -22,7 +22,7 @@ TOOLS := $(BIN)/.tools
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test types lint fmt fuzz bench bench-queue microbench check tidy clean deps
+.PHONY: help run build test scripts types lint fmt fuzz bench bench-queue microbench check tidy clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -42,9 +42,13 @@ build: ## ./pmilterd
 # Everything, the tests behind a real private Postfix included. As root, what is
 # missing of Debian's packages is installed first; otherwise make says what is
 # left out. With PMILTER_REQUIRE_MTA=1 a left-out part is a failure.
-test: deps types ## all tests, with -race; behind a real Postfix, too
+test: deps types scripts ## all tests, with -race; behind a real Postfix, too
 	$(GO) test $(RACE) -shuffle=on -timeout 12m $(PKG)
 	@.ci/deps.sh --check >/dev/null 2>&1 || echo "make test: passed, but for what was left out: see at the top"
+
+# The shipped scripts by their own tests: what a user's `pmilterd test` does.
+scripts: build ## the tests of the shipped scripts, scripts/*.test.js
+	./pmilterd test -c scripts/pmilter.toml
 
 # What an editor would say of the shipped scripts. Needs npm.
 types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode

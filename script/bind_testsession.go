@@ -245,6 +245,11 @@ func (w *World) answerValue(a Answer) goja.Value {
 		would = append(would, other)
 	}
 	set("wouldBe", w.rt.NewArray(would...))
+	notes := []any{}
+	for _, n := range a.Notes {
+		notes = append(notes, w.noteValue(n))
+	}
+	set("notes", w.rt.NewArray(notes...))
 	if a.Delivered != nil {
 		w.setDelivered(a, set)
 	}
@@ -286,11 +291,6 @@ func (w *World) setDelivered(a Answer, set func(key string, v any)) {
 		queued = append(queued, w.plain(map[string]any{"queue": q.Queue, "when": q.When, "data": q.Data}))
 	}
 	set("queued", w.rt.NewArray(queued...))
-	notes := []any{}
-	for _, n := range a.Notes {
-		notes = append(notes, w.noteValue(n))
-	}
-	set("notes", w.rt.NewArray(notes...))
 }
 
 func (w *World) noteValue(n filter.Note) goja.Value {

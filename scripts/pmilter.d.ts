@@ -723,7 +723,9 @@ declare module "pmilter/test" {
     /** The script's error when on_error gave the verdict, else "". @example expect(r.error).toBe("") */
     readonly error: string;
     /** What scripts with options.observe would have said. @example expect(r.wouldBe[0]).toMatchObject({ verdict: "reject" }) */
-    readonly wouldBe: readonly Omit<Result, "wouldBe">[];
+    readonly wouldBe: readonly Omit<Result, "wouldBe" | "notes">[];
+    /** What scripts noted, once something is decided. @example expect(r.notes[0]?.reason).toBe("score") */
+    readonly notes: readonly { readonly script: string; readonly reason: string; readonly values?: any }[];
   }
 
   /** What became of a message; empty of one that was refused or discarded. @example expect(r.headers.get("X-Seen")).toBe("yes") */
@@ -742,8 +744,6 @@ declare module "pmilter/test" {
     readonly quarantine: string;
     /** The events that it left in queues. @example expect(r.queued).toEqual([]) */
     readonly queued: readonly { readonly queue: string; readonly when: string; readonly data?: unknown }[];
-    /** What scripts noted. @example expect(r.notes[0]?.reason).toBe("score") */
-    readonly notes: readonly { readonly script: string; readonly reason: string; readonly values?: any }[];
   }
 
   /** The time that the test and the filters see. It stands still, and moves when told to, or to the next timer when all wait. @example clock.advance("10m") */

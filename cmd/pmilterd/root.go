@@ -48,6 +48,7 @@ func (a *app) commands() []*cobra.Command {
 		newCheckCommand(a),
 		newTryCommand(a, daemon.Try),
 		newTestCommand(a),
+		newInitCommand(a),
 		newSendCommand(a),
 		newQueueCommand(a),
 		newVersionCommand(a),

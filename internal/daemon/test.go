@@ -50,7 +50,7 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 	if o.Watch {
 		return watchTests(ctx, cfg, o)
 	}
-	t := newTesting(cfg, o)
+	t := newTestRun(cfg, o)
 	defer t.bench.Close()
 	files, err := t.files()
 	if err != nil {
@@ -72,7 +72,7 @@ type testRun struct {
 	coverage *script.Coverage // nil when it was not asked for
 }
 
-func newTesting(cfg *config.Config, o TestOptions) *testRun {
+func newTestRun(cfg *config.Config, o TestOptions) *testRun {
 	t := &testRun{o: o, load: libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop())}
 	if abs, err := filepath.Abs(t.load.Base); err == nil {
 		t.load.Base = abs

@@ -24,7 +24,7 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		return fmt.Errorf("tests: watch: %w", err)
 	}
 	defer notify.Close()
-	w := &testWatch{o: o, notify: notify, config: cfg.File, t: newTesting(cfg, o), inputs: map[string][]string{}}
+	w := &testWatch{o: o, notify: notify, config: cfg.File, t: newTestRun(cfg, o), inputs: map[string][]string{}}
 	defer func() { w.t.bench.Close() }()
 	files, err := w.t.files()
 	if err != nil {
@@ -131,7 +131,7 @@ func (w *testWatch) touched(changed map[string]bool) []string {
 			return nil
 		}
 		w.t.bench.Close()
-		w.t = newTesting(cfg, w.o)
+		w.t = newTestRun(cfg, w.o)
 		return all
 	}
 	hit := func(path string) bool {

@@ -19,7 +19,9 @@ func layers() []layer {
 		{"cmd/pmilterd", []string{
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
 			"filter", "internal/milter", // what send, try and check show
+			"scripts", // what init writes
 		}},
+		{"scripts", nil}, // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{

@@ -326,6 +326,9 @@ func (s *session) content(ctx context.Context, text []byte) (script.Answer, erro
 	}
 	if !s.data {
 		if a, err := s.dataCommand(ctx); err != nil || refuses(a) {
+			if err == nil && s.message != nil { // discarded: what the client sends goes nowhere
+				err = s.forget(ctx)
+			}
 			return s.delivered(a, nil), err
 		}
 	}
