@@ -105,13 +105,15 @@ func (w *World) runPart(c *testCase, f goja.Callable, timeout time.Duration) *Fa
 	if promise, ok := promiseOf(result); ok && err == nil {
 		_, err = w.await(promise, w.call.Deadline)
 	}
-	if err == nil && len(w.rejected) > 0 {
-		err = &rejection{w.rejected[0].Result()}
-	}
+	lost := w.rejected
 	w.rejected = w.rejected[:0]
 	switch {
 	case err != nil:
 		return w.failure(c, err, timeout)
+	case len(lost) > 0:
+		f := w.failure(c, &rejection{lost[0].Result()}, timeout)
+		f.Message = "a promise was rejected, and nobody awaits it:\n" + f.Message
+		return f
 	case len(w.waits) > 0:
 		return &Failure{Pos: c.pos, Message: "the test ended while " + w.underWay() + " was still under way: is an await missing?"}
 	}
@@ -170,7 +172,7 @@ func (w *World) thrown(f *Failure, v goja.Value) {
 		if name := o.Get("name").String(); name != assertionName {
 			text = name + ": " + text
 		}
-		f.Message = strings.TrimRight(strings.ToValidUTF8(text[:min(len(text), 64<<10)], ""), "\n")
+		f.Message = strings.TrimRight(strings.ToValidUTF8(text[:min(len(text), 64<<10)], ""), "\n ")
 	})
 	frames := authorFrames(w.stackOf(v))
 	if len(frames) == 0 {

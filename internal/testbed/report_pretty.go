@@ -93,6 +93,7 @@ func (p *pretty) failure(indent, base string, f *script.Failure) {
 	fmt.Fprintf(p.out, "\n%sat %s\n", indent, p.paint(bold, printable(f.Pos.String())))
 	p.block(indent, "", Frame(base, f.Pos))
 	if strings.Contains(f.Stack, "\n") {
+		fmt.Fprintln(p.out)
 		p.block(indent, grey, f.Stack)
 	}
 	fmt.Fprintln(p.out)

@@ -1,0 +1,4 @@
+export function mail(session, sender) {
+  const parts = sender.address.split("@");
+  return parts[2].toUpperCase();
+}
