@@ -26,7 +26,7 @@ type wait struct {
 // that began it, and with the world: the work must return then. An error becomes
 // an exception: see World.exception. It throws while scripts are only tried.
 //
-//nolint:contextcheck // it ends with the call and the world that began it
+//nolint:contextcheck,nolintlint // contextcheck reads it here, unseen by nolintlint; the work ends with the call and the world that began it
 func async[T any](w *World, what string, work func(ctx context.Context) (T, error), value func(T) goja.Value) goja.Value {
 	w.effect(what)
 	if len(w.waits) >= maxWaits {

@@ -51,93 +51,139 @@ func wireScenarios() []wireScenario {
 	return []wireScenario{
 		{name: "nobody minds", scripts: []string{`export function eom() {}`}, steps: []wireStep{send}},
 		{name: "no handlers but close", scripts: []string{`export function close() {}`}, steps: []wireStep{send, send}},
-		{name: "phase by phase", scripts: []string{`
+		{
+			name: "phase by phase", scripts: []string{`
 			export function connect() {} export function helo() {} export function mail() {} export function rcpt() {}
 			export function data() {} export function eom() {}`},
 			steps: []wireStep{
-				{"connect", nil}, {"helo", "x.example.org"}, {"mail", "a@example.org"}, {"rcpt", "b@example.net"}, {"data", nil},
-				{"message", wireMail}, {"quit", nil},
-			}},
-		{name: "refused in connect", scripts: []string{`export function connect(s) { if (s.client.name === "") return tempfail(451, "4.7.25", "no name"); }`},
+				{"connect", nil},
+				{"helo", "x.example.org"},
+				{"mail", "a@example.org"},
+				{"rcpt", "b@example.net"},
+				{"data", nil},
+				{"message", wireMail},
+				{"quit", nil},
+			},
+		},
+		{
+			name: "refused in connect", scripts: []string{`export function connect(s) { if (s.client.name === "") return tempfail(451, "4.7.25", "no name"); }`},
 			options: map[string]any{"client": map[string]any{"ip": "192.0.2.7", "name": ""}},
-			steps:   []wireStep{{"connect", nil}, {"helo", "x"}, send}},
-		{name: "refused in helo", scripts: []string{`export function helo(s, name) { note("helo", { name }); if (name === "bad") return reject(); }`},
-			steps: []wireStep{{"helo", "bad"}, send}},
-		{name: "refused in mail, then not", scripts: []string{`export function mail(s, a) { if (a.local === "spam") return reject(553, "5.1.8", "two\nlines"); }`},
-			steps: []wireStep{{"send", map[string]any{"from": "spam@example.org", "to": []string{"b@example.net"}, "message": wireMail}}, send}},
-		{name: "recipients", scripts: []string{`export function rcpt(s, a) { if (a.local === "no") return reject("never"); if (a.local === "later") return tempfail("later"); }`},
+			steps:   []wireStep{{"connect", nil}, {"helo", "x"}, send},
+		},
+		{
+			name: "refused in helo", scripts: []string{`export function helo(s, name) { note("helo", { name }); if (name === "bad") return reject(); }`},
+			steps: []wireStep{{"helo", "bad"}, send},
+		},
+		{
+			name: "refused in mail, then not", scripts: []string{`export function mail(s, a) { if (a.local === "spam") return reject(553, "5.1.8", "two\nlines"); }`},
+			steps: []wireStep{{"send", map[string]any{"from": "spam@example.org", "to": []string{"b@example.net"}, "message": wireMail}}, send},
+		},
+		{
+			name: "recipients", scripts: []string{`export function rcpt(s, a) { if (a.local === "no") return reject("never"); if (a.local === "later") return tempfail("later"); }`},
 			steps: []wireStep{
 				{"send", mailTo("no@example.net", "b@example.net", "later@example.net")},
-				{"send", mailTo("no@example.net", "later@example.net")}, send,
-			}},
+				{"send", mailTo("no@example.net", "later@example.net")},
+				send,
+			},
+		},
 		{name: "data", scripts: []string{`let n = 0; export function data() { n++; if (n === 1) return tempfail(); }`}, steps: []wireStep{send, send}},
 		{name: "header, eoh, body", scripts: []string{
 			`export function header(s, name, value) { if (name === "X-Bad") return reject("bad " + value); }`,
 			`let n = 0; export function eoh() { n++; if (n === 2) return tempfail(); }`,
 			`export function body(s, chunk) { if (chunk.length > 10) return discard(); }`,
 		}, steps: []wireStep{
-			{"send", map[string]any{"message": "X-Bad: é\n\nhello\n"}}, send, {"send", map[string]any{"message": "A: b\n\nlonger than that\n"}},
+			{"send", map[string]any{"message": "X-Bad: é\n\nhello\n"}},
+			send,
+			{"send", map[string]any{"message": "A: b\n\nlonger than that\n"}},
 			{"send", map[string]any{"message": "A: b\n\nlonger than that\n"}},
 		}},
-		{name: "early", scripts: []string{`export const options = { early: true };
+		{
+			name: "early", scripts: []string{`export const options = { early: true };
 			export function header(s, name) { if (name === "X-Bad") return reject("early"); } export function body() { return skip(); }`},
-			steps: []wireStep{send, {"send", map[string]any{"message": "X-Bad: 1\n\nhello\n"}}, send}},
-		{name: "discard", scripts: []string{`export function rcpt(s, a) { if (a.local === "hole") return discard(); }
+			steps: []wireStep{send, {"send", map[string]any{"message": "X-Bad: 1\n\nhello\n"}}, send},
+		},
+		{
+			name: "discard", scripts: []string{`export function rcpt(s, a) { if (a.local === "hole") return discard(); }
 			export function eom(s) { if (s.message.subject === "drop") return discard(); }`},
-			steps: []wireStep{{"send", mailTo("hole@example.net", "b@example.net")}, {"send", map[string]any{"message": "Subject: drop\n\nx\n"}}, send}},
+			steps: []wireStep{{"send", mailTo("hole@example.net", "b@example.net")}, {"send", map[string]any{"message": "Subject: drop\n\nx\n"}}, send},
+		},
 		{name: "accept ends interest", scripts: []string{
 			`export function mail(s, a) { if (a.local === "friend") return accept(); } export function eom() { return reject("not a friend"); }`,
 		}, steps: []wireStep{{"send", map[string]any{"from": "friend@example.org", "message": wireMail}}, send}},
-		{name: "accept of the connection", scripts: []string{`export function connect() { return accept(); } export function eom() { return reject("never asked"); }`},
-			steps: []wireStep{{"connect", nil}, send, send}},
+		{
+			name: "accept of the connection", scripts: []string{`export function connect() { return accept(); } export function eom() { return reject("never asked"); }`},
+			steps: []wireStep{{"connect", nil}, send, send},
+		},
 		{name: "edits", scripts: []string{
 			`export function mail(s) { s.message.headers.set("X-Old", "2"); }
 			 export function eom({ message: m }) { m.headers.prepend("X-First", "é"); m.headers.add("X-Last", "z"); m.headers.insert(2, "X-Mid", "m");
 			   m.setSender("other@example.org"); m.addRecipient("c@example.net"); m.removeRecipient("b@example.net"); m.replaceBody("new\nbody"); }`,
 			`export function eom({ message: m }) { note("seen", { first: m.headers.get("X-First"), to: m.recipients.map(String) }); m.headers.remove("Subject"); m.quarantine("odd"); }`,
 		}, steps: []wireStep{send, {"send", map[string]any{"message": "A: b\n\n"}}}},
-		{name: "rset and state", scripts: []string{`let aborted = 0; let messages = 0;
+		{
+			name: "rset and state", scripts: []string{`let aborted = 0; let messages = 0;
 			export function mail() { messages++; } export function abort() { aborted++; }
 			export function eom() { note("counted", { aborted, messages }); }`},
-			steps: []wireStep{{"mail", "a@example.org"}, {"rset", nil}, {"mail", "a@example.org"}, {"rcpt", "b@example.net"}, {"rset", nil}, send, send}},
-		{name: "on_error", scripts: []string{`export function rcpt(s, a) { if (a.local === "boom") nothing.here(); }
+			steps: []wireStep{{"mail", "a@example.org"}, {"rset", nil}, {"mail", "a@example.org"}, {"rcpt", "b@example.net"}, {"rset", nil}, send, send},
+		},
+		{
+			name: "on_error", scripts: []string{`export function rcpt(s, a) { if (a.local === "boom") nothing.here(); }
 			export function eom(s) { s.message.headers.add("X-Lost", "1"); note("lost"); if (s.message.subject === "boom") throw new Error("boom"); }`},
-			steps: []wireStep{{"send", mailTo("boom@example.net", "b@example.net")}, {"send", map[string]any{"message": "Subject: boom\n\n"}}, send}},
+			steps: []wireStep{{"send", mailTo("boom@example.net", "b@example.net")}, {"send", map[string]any{"message": "Subject: boom\n\n"}}, send},
+		},
 		{name: "on_error accept and reject", scripts: []string{
 			`export const options = { onError: "accept" }; export function mail() { throw new TypeError("a"); } export function eom() { return reject("not reached"); }`,
 			`export const options = { onError: "reject" }; export function eom(s) { if (s.message.subject === "boom") throw new TypeError("b"); }`,
 		}, steps: []wireStep{send, {"send", map[string]any{"message": "Subject: boom\n\n"}}}},
 		{name: "nonsense", scripts: []string{`export function mail() { return "no"; }`}, steps: []wireStep{send}},
-		{name: "too slow", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
+		{
+			name: "too slow", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
 			scripts: []string{`export async function rcpt() { await new Promise((r) => setTimeout(r, 60_000)); } export function mail() {}`},
-			steps:   []wireStep{send, {"send", mailTo("b@example.net", "c@example.net")}}},
-		{name: "too slow together", config: func(c *config.Config) { c.Handler.Timeout = 600 * time.Millisecond },
+			steps:   []wireStep{send, {"send", mailTo("b@example.net", "c@example.net")}},
+		},
+		{
+			name: "too slow together", config: func(c *config.Config) { c.Handler.Timeout = 600 * time.Millisecond },
 			scripts: []string{
 				`export async function mail() { await new Promise((r) => setTimeout(r, 400)); note("first"); }`,
 				`export async function mail() { await new Promise((r) => setTimeout(r, 400)); note("second"); }`,
-			}, steps: []wireStep{send}},
-		{name: "a loop", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
-			scripts: []string{`export function mail() { for (;;); }`}, steps: []wireStep{send, send}},
+			}, steps: []wireStep{send},
+		},
+		{
+			name: "a loop", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
+			scripts: []string{`export function mail() { for (;;); }`}, steps: []wireStep{send, send},
+		},
 		{name: "observe", scripts: []string{
 			`export const options = { observe: true }; export function rcpt() { return reject(550, "5.7.1", "would"); } export function eom(s) { s.message.headers.add("X-Not", "1"); return tempfail(); }`,
 			`export function eom(s) { s.message.headers.add("X-Done", "1"); }`,
 		}, steps: []wireStep{send, send}},
-		{name: "session", options: map[string]any{
-			"client": map[string]any{"ip": "2001:db8::7", "name": "six.example.org", "port": 1234}, "helo": "six", "tls": true, "auth": "alice",
-			"macros": map[string]any{"daemon_name": "submission", "{own}": "x"},
-		}, scripts: []string{`export function eom(s) { note("all", { client: s.client, helo: s.helo, tls: s.tls, auth: s.auth, mta: s.mta, own: s.macros.own, params: s.message.sender.params }); }`},
-			steps: []wireStep{{"send", map[string]any{"from": map[string]any{"address": "a@example.org", "params": map[string]any{"SIZE": "100", "SMTPUTF8": ""}}, "message": wireMail}}}},
-		{name: "a unix client and a null sender", options: map[string]any{"client": map[string]any{"family": "unix"}},
+		{
+			name: "session", options: map[string]any{
+				"client": map[string]any{"ip": "2001:db8::7", "name": "six.example.org", "port": 1234}, "helo": "six", "tls": true, "auth": "alice",
+				"macros": map[string]any{"daemon_name": "submission", "{own}": "x"},
+			}, scripts: []string{`export function eom(s) { note("all", { client: s.client, helo: s.helo, tls: s.tls, auth: s.auth, mta: s.mta, own: s.macros.own, params: s.message.sender.params }); }`},
+			steps: []wireStep{{"send", map[string]any{"from": map[string]any{"address": "a@example.org", "params": map[string]any{"SIZE": "100", "SMTPUTF8": ""}}, "message": wireMail}}},
+		},
+		{
+			name: "a unix client and a null sender", options: map[string]any{"client": map[string]any{"family": "unix"}},
 			scripts: []string{`export function mail(s, a) { note("who", { family: s.client.family, ip: s.client.ip, name: s.client.name, sender: a.address }); }`},
-			steps:   []wireStep{{"send", map[string]any{"from": "", "message": wireMail}}}},
-		{name: "protocol 2", options: map[string]any{"protocol": 2}, scripts: []string{`export function data() { return reject("never sent"); } export function eom(s) { s.message.headers.add("X-Two", " 2"); }`},
-			steps: []wireStep{send}},
-		{name: "unknown", scripts: []string{`export function unknown(s, command) { if (command === "XYZZY") return reject(502, "5.5.1", "no magic"); }`},
-			steps: []wireStep{{"unknown", "XYZZY"}, {"unknown", "HELLO"}, send}},
-		{name: "oversize", config: func(c *config.Config) { c.Milter.MaxMessage = 1000 }, scripts: []string{`export function eom() {}`},
-			steps: []wireStep{{"send", map[string]any{"message": "A: b\n\n" + strings.Repeat("x", 2000) + "\n"}}, send}},
-		{name: "top-level code fails for a client", scripts: []string{`import vars from "pmilter/vars"; export function mail() { notThere(); }`, `export function close() {}`},
-			steps: []wireStep{send, {"quit", nil}}},
+			steps:   []wireStep{{"send", map[string]any{"from": "", "message": wireMail}}},
+		},
+		{
+			name: "protocol 2", options: map[string]any{"protocol": 2}, scripts: []string{`export function data() { return reject("never sent"); } export function eom(s) { s.message.headers.add("X-Two", " 2"); }`},
+			steps: []wireStep{send},
+		},
+		{
+			name: "unknown", scripts: []string{`export function unknown(s, command) { if (command === "XYZZY") return reject(502, "5.5.1", "no magic"); }`},
+			steps: []wireStep{{"unknown", "XYZZY"}, {"unknown", "HELLO"}, send},
+		},
+		{
+			name: "oversize", config: func(c *config.Config) { c.Milter.MaxMessage = 1000 }, scripts: []string{`export function eom() {}`},
+			steps: []wireStep{{"send", map[string]any{"message": "A: b\n\n" + strings.Repeat("x", 2000) + "\n"}}, send},
+		},
+		{
+			name: "top-level code fails for a client", scripts: []string{`import vars from "pmilter/vars"; export function mail() { notThere(); }`, `export function close() {}`},
+			steps: []wireStep{send, {"quit", nil}},
+		},
 	}
 }
 
@@ -255,7 +301,7 @@ func (r wireResult) lean() wireResult {
 
 type collector struct{ files []testbed.FileReport }
 
-func (c *collector) File(f testbed.FileReport)  { c.files = append(c.files, f) }
+func (c *collector) File(f testbed.FileReport) { c.files = append(c.files, f) }
 func (c *collector) End(testbed.Summary) error { return nil }
 
 // wired is an MTA at a real socket, and the server's log.
@@ -607,4 +653,3 @@ func lineOf(at any) int {
 	n, _ := strconv.Atoi(parts[len(parts)-2])
 	return n
 }
-

@@ -30,8 +30,8 @@ type TestOptions struct {
 	Watch    bool // run again what a change touches, until ctx is done
 	// Reload reads the configuration anew, for Watch.
 	Reload func() (*config.Config, error)
-	Color    bool
-	Out      io.Writer
+	Color  bool
+	Out    io.Writer
 }
 
 // ErrTestsFailed is returned by Test when a test has failed. It has been reported.
@@ -66,7 +66,6 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 // testRun is the tests of one configuration.
 type testRun struct {
 	o        TestOptions
-	base     string // of the names in reports
 	bench    *testbed.Bench
 	load     script.Options
 	coverage *script.Coverage // nil when it was not asked for

@@ -33,7 +33,7 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 	w.follow()
 	for {
 		if len(files) > 0 {
-			if err := w.run(ctx, files); err != nil {
+			if err := w.run(ctx, files); err != nil && ctx.Err() == nil {
 				return err
 			}
 			fmt.Fprintln(o.Out, "waiting for changes; Ctrl-C ends")
@@ -62,9 +62,6 @@ func (w *testWatch) run(ctx context.Context, files []string) error {
 		w.inputs[file] = list
 	}
 	w.follow()
-	if ctx.Err() != nil {
-		return nil // the user has enough
-	}
 	return err
 }
 
@@ -155,4 +152,3 @@ func (w *testWatch) touched(changed map[string]bool) []string {
 		return known && !changed[file] && !slices.ContainsFunc(inputs, hit)
 	})
 }
-

@@ -21,7 +21,7 @@ func layers() []layer {
 			"filter", "internal/milter", // what send, try and check show
 			"scripts", // what init writes
 		}},
-		{"scripts", nil}, // types for editors, embedded
+		{"scripts", nil},     // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{

@@ -180,6 +180,7 @@ type stand struct {
 
 	mu       sync.Mutex
 	sessions []*session
+	ended    bool
 	messages int // queue ids given
 }
 
@@ -237,8 +238,12 @@ func (s *stand) Open(ctx context.Context, o script.SessionOptions) (script.TestS
 		return nil, err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended { // nobody awaited it
+		n.end() //nolint:contextcheck // the test's is over
+		return nil, errOver
+	}
 	s.sessions = append(s.sessions, n)
-	s.mu.Unlock()
 	return n, nil
 }
 
@@ -254,6 +259,7 @@ func (s *stand) queueID() string {
 func (s *stand) End() []string {
 	s.mu.Lock()
 	sessions := s.sessions
+	s.ended = true
 	s.mu.Unlock()
 	for _, n := range sessions {
 		n.end()

@@ -31,7 +31,10 @@ type session struct {
 	mu       sync.Mutex
 	outcomes []*filter.Outcome // since the step began
 
-	// What the MTA has done so far.
+	// What the MTA has done so far, guarded by doing: a step that nobody awaits may
+	// still be under way when the test ends.
+	doing sync.Mutex
+
 	connected, greeted, data bool
 	message                  *mta.Message   // from mail to its end
 	decided                  *script.Answer // that holds until the message, or the session, is over
@@ -173,6 +176,8 @@ var errOver = errors.New("the session is over: quit() was called")
 
 // Do implements script.TestSession.
 func (s *session) Do(ctx context.Context, step script.TestStep) (script.Answer, error) {
+	s.doing.Lock()
+	defer s.doing.Unlock()
 	if s.over {
 		return script.Answer{}, errOver
 	}
@@ -454,6 +459,8 @@ func (s *session) quit(ctx context.Context) error {
 func (s *session) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	s.doing.Lock()
+	defer s.doing.Unlock()
 	if !s.over {
 		_ = s.quit(ctx) // the test has its result
 	}

@@ -203,6 +203,22 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestLoop: an endless loop costs its test, and the next one a fresh world.
+func TestLoop(t *testing.T) {
+	dir := project(t, map[string]string{"scripts/10.js": "export function mail() {}", "a.test.js": head + `let n = 0;
+		test("a", () => { for (;;) n++; }, { timeout: "100ms" });
+		test("b", () => expect(n).toBe(0));`})
+	reports := &collector{}
+	run(t, dir, reports, "a.test.js")
+	all := reports.tests()
+	if f := all[0].Failure; f == nil || !strings.Contains(f.Message, "it ran for 100ms without an end or an await") || f.Pos.Line != 3 {
+		t.Errorf("%+v", f)
+	}
+	if all[1].Status != script.Passed {
+		t.Errorf("%+v", all[1].Failure)
+	}
+}
+
 // TestFilterThatDoesNotLoad: the faults are the session's, with their places.
 func TestFilterThatDoesNotLoad(t *testing.T) {
 	dir := project(t, map[string]string{
