@@ -25,7 +25,7 @@ import (
 // script that loads without a fault. It is given a mail, and must not fail in it
 // (others answer as cannedAnswers says; "js job" is loaded as a job's script);
 // after "<!-- mail: WHAT => RESULT -->" it must give that result. A block with a
-// file's name is a neighbour that the others can import. "js fragment" is left alone.
+// file's name is a neighbour that the others can import, or, *.test.js, a test of them that passes. "js fragment" is left alone.
 func TestDocsScripts(t *testing.T) {
 	t.Parallel()
 	names := []string{"README.md", "docs/scripts.md"}
@@ -58,6 +58,14 @@ func TestDocsScripts(t *testing.T) {
 			}
 			for _, b := range all {
 				if (b.lang != "js" && b.lang != "ts") || b.file == "fragment" {
+					continue
+				}
+				if strings.HasSuffix(b.file, ".test.js") {
+					t.Run(b.at, func(t *testing.T) {
+						if out, good := runTests(t, dir, []string{"scripts"}, vars, filepath.Join(dir, b.file)); !good {
+							t.Error(out)
+						}
+					})
 					continue
 				}
 				file := b.file
