@@ -137,19 +137,19 @@ func wireScenarios() []wireScenario {
 		}, steps: []wireStep{send, {"send", map[string]any{"message": "Subject: boom\n\n"}}}},
 		{name: "nonsense", scripts: []string{`export function mail() { return "no"; }`}, steps: []wireStep{send}},
 		{
-			name: "too slow", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
+			name: "too slow", config: func(c *config.Config) { c.Handler.Timeout = 2 * time.Second },
 			scripts: []string{`export async function rcpt() { await new Promise((r) => setTimeout(r, 60_000)); } export function mail() {}`},
 			steps:   []wireStep{send, {"send", mailTo("b@example.net", "c@example.net")}},
 		},
 		{
-			name: "too slow together", config: func(c *config.Config) { c.Handler.Timeout = 600 * time.Millisecond },
+			name: "too slow together", config: func(c *config.Config) { c.Handler.Timeout = 4 * time.Second },
 			scripts: []string{
-				`export async function mail() { await new Promise((r) => setTimeout(r, 400)); note("first"); }`,
-				`export async function mail() { await new Promise((r) => setTimeout(r, 400)); note("second"); }`,
+				`export async function mail() { await new Promise((r) => setTimeout(r, 2500)); note("first"); }`,
+				`export async function mail() { await new Promise((r) => setTimeout(r, 2500)); note("second"); }`,
 			}, steps: []wireStep{send},
 		},
 		{
-			name: "a loop", config: func(c *config.Config) { c.Handler.Timeout = 300 * time.Millisecond },
+			name: "a loop", config: overruns,
 			scripts: []string{`export function mail() { for (;;); }`}, steps: []wireStep{send, send},
 		},
 		{name: "observe", scripts: []string{
@@ -181,7 +181,7 @@ func wireScenarios() []wireScenario {
 			steps: []wireStep{{"send", map[string]any{"message": "A: b\n\n" + strings.Repeat("x", 2000) + "\n"}}, send},
 		},
 		{
-			name: "top-level code fails for a client", scripts: []string{`import vars from "pmilter/vars"; export function mail() { notThere(); }`, `export function close() {}`},
+			name: "a fault and a neighbour", scripts: []string{`import vars from "pmilter/vars"; export function mail() { notThere(); }`, `export function close() {}`},
 			steps: []wireStep{send, {"quit", nil}},
 		},
 	}
@@ -191,6 +191,7 @@ func wireScenarios() []wireScenario {
 func TestSessionIsTheWire(t *testing.T) {
 	for _, sc := range wireScenarios() {
 		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
 				t.Fatal(err)
@@ -203,7 +204,7 @@ func TestSessionIsTheWire(t *testing.T) {
 			}
 			cfg := config.Default()
 			cfg.File, cfg.Scripts = filepath.Join(dir, "pmilter.toml"), []string{"scripts"}
-			cfg.Handler.CPU = testCPU
+			cfg.Handler.CPU, cfg.Handler.Timeout, cfg.Handler.EOMTimeout = overrunCPU, plenty, plenty
 			if sc.config != nil {
 				sc.config(cfg)
 			}

@@ -66,13 +66,15 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 // testRun is the tests of one configuration.
 type testRun struct {
 	o        TestOptions
+	services *Services
 	bench    *testbed.Bench
 	load     script.Options
 	coverage *script.Coverage // nil when it was not asked for
 }
 
 func newTestRun(cfg *config.Config, o TestOptions) *testRun {
-	t := &testRun{o: o, load: libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop())}
+	t := &testRun{o: o, services: NewServices(cfg, zap.NewNop())}
+	t.load = libraryOptions(cfg, t.services, zap.NewNop())
 	if abs, err := filepath.Abs(t.load.Base); err == nil {
 		t.load.Base = abs
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -24,8 +25,9 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		return fmt.Errorf("tests: watch: %w", err)
 	}
 	defer notify.Close()
-	w := &testWatch{o: o, notify: notify, config: cfg.File, t: newTestRun(cfg, o), inputs: map[string][]string{}}
-	defer func() { w.t.bench.Close() }()
+	w := &testWatch{o: o, notify: notify, config: cfg.File, inputs: map[string][]string{}}
+	w.use(ctx, cfg)
+	defer w.drop()
 	files, err := w.t.files()
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		files = w.touched(changed)
+		files = w.touched(ctx, changed)
 	}
 }
 
@@ -53,6 +55,25 @@ type testWatch struct {
 	config string // file, "" for none
 	t      *testRun
 	inputs map[string][]string // of each file of tests
+	stop   context.CancelFunc  // of what keeps t's services up to date
+	done   sync.WaitGroup
+}
+
+// use makes a configuration the one of the tests to come.
+func (w *testWatch) use(ctx context.Context, cfg *config.Config) {
+	if w.t != nil {
+		w.drop()
+	}
+	w.t = newTestRun(cfg, w.o)
+	ctx, w.stop = context.WithCancel(ctx)
+	w.done.Go(func() { w.t.services.Watch(ctx) })
+}
+
+// drop ends what use began.
+func (w *testWatch) drop() {
+	w.stop()
+	w.done.Wait()
+	w.t.bench.Close()
 }
 
 // run runs files and notes what they depend on.
@@ -115,7 +136,7 @@ func (w *testWatch) change(ctx context.Context) (map[string]bool, error) {
 
 // touched is the files of tests to run again: those that have a changed input, and
 // new ones; all of them when the configuration has changed.
-func (w *testWatch) touched(changed map[string]bool) []string {
+func (w *testWatch) touched(ctx context.Context, changed map[string]bool) []string {
 	all, err := w.t.files()
 	if err != nil {
 		fmt.Fprintln(w.o.Out, err)
@@ -127,8 +148,7 @@ func (w *testWatch) touched(changed map[string]bool) []string {
 			fmt.Fprintln(w.o.Out, err)
 			return nil
 		}
-		w.t.bench.Close()
-		w.t = newTestRun(cfg, w.o)
+		w.use(ctx, cfg)
 		return all
 	}
 	hit := func(path string) bool {
