@@ -23,6 +23,9 @@ const maxQueueData = 1 << 20
 // it ends. See filter.Message.Enqueue.
 func (w *World) enqueue(call goja.FunctionCall) goja.Value {
 	w.effect("enqueue")
+	if w.session == nil {
+		panic(w.rt.NewTypeError("enqueue: a test has no message of its own: call it in a handler"))
+	}
 	q := filter.Queued{Queue: w.stringArg(call, 0, "the queue's name")}
 	if options := call.Argument(1); !goja.IsUndefined(options) && !goja.IsNull(options) {
 		w.queueOptions(&q, options)

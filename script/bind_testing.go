@@ -23,6 +23,7 @@ var testingSource string
 // internal/testbed (canned.go says how).
 func canned() map[string][]string {
 	return map[string][]string{
+		"dns": {"answer"}, "http": {"answer"}, "net": {"answer"},
 		"vars": {"set"},
 	}
 }

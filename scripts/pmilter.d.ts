@@ -756,6 +756,24 @@ declare module "pmilter/test" {
     now(): number;
   };
 
+  /** What pmilter/dns answers in this test; a name that nothing is said of is not there. @example dns.answer("example.org", "MX", [{ preference: 10, exchange: "mx.example.org" }]) */
+  export const dns: {
+    /** The values of a name, as dns.resolve gives them; [] for none; { error: "ESERVFAIL" } for a failure. @example dns.answer("7.2.0.192.bl.example.net", "A", ["127.0.0.2"]) */
+    answer(name: string, type: string, values: unknown): void;
+  };
+
+  /** What pmilter/http answers in this test; other URLs are refused. @example http.answer("http://127.0.0.1/check", { json: { score: 7 } }) */
+  export const http: {
+    /** A body, or more of the response. @example http.answer("http://127.0.0.1/check", { status: 503 }) */
+    answer(url: string, response: string | Uint8Array | { status?: number; headers?: Record<string, string>; body?: string | Uint8Array; json?: unknown }): void;
+  };
+
+  /** What pmilter/net answers in this test; other addresses are refused. @example net.answer("127.0.0.1:3310", "stream: OK\0") */
+  export const net: {
+    /** What an address answers, whatever is sent. @example net.answer("unix:/run/clamd.sock", "stream: Eicar FOUND\0") */
+    answer(address: string, data: string | Uint8Array): void;
+  };
+
   /** What pmilter/vars is for sessions that begin afterwards, in this test. @example vars.set("max_recipients", 2) */
   export const vars: {
     /** One variable, or several. @example vars.set({ max_recipients: 2 }) */

@@ -249,7 +249,7 @@ func playTested(t *testing.T, cfg *config.Config, sc wireScenario) (results []wi
 		t.Fatal(err)
 	}
 	run := newTestRun(cfg, TestOptions{})
-	defer run.bench.Close()
+	defer run.close()
 	collect := &collector{}
 	sum, _, err := testbed.Run(t.Context(), []string{file}, testbed.Options{Bench: run.bench, Load: run.load, Report: collect})
 	if err != nil || !sum.Good() {

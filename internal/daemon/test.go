@@ -51,7 +51,7 @@ func test(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		return watchTests(ctx, cfg, o)
 	}
 	t := newTestRun(cfg, o)
-	defer t.bench.Close()
+	defer t.close()
 	files, err := t.files()
 	if err != nil {
 		return err
@@ -83,8 +83,22 @@ func newTestRun(cfg *config.Config, o TestOptions) *testRun {
 		t.coverage = script.NewCoverage()
 		filters.Coverage = t.coverage
 	}
-	t.bench = testbed.NewBench(testbed.BenchOptions{Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars})
+	t.bench = testbed.NewBench(testbed.BenchOptions{Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars, Queues: queueNames(cfg)})
 	return t
+}
+
+func queueNames(cfg *config.Config) []string {
+	var names []string
+	for _, q := range cfg.Queues {
+		names = append(names, q.Name)
+	}
+	return names
+}
+
+// close frees all of it. No test may run any more.
+func (t *testRun) close() {
+	t.bench.Close()
+	t.services.Close()
 }
 
 // files finds the tests.

@@ -73,7 +73,7 @@ func (w *testWatch) use(ctx context.Context, cfg *config.Config) {
 func (w *testWatch) drop() {
 	w.stop()
 	w.done.Wait()
-	w.t.bench.Close()
+	w.t.close()
 }
 
 // run runs files and notes what they depend on.

@@ -71,7 +71,9 @@ func (s *session) wouldBe(outcomes []*filter.Outcome) []script.Answer {
 
 // delivered adds to an answer the message as it goes on; nil for one that does not.
 func (s *session) delivered(a script.Answer, m *mta.Message) script.Answer {
-	d := &script.Delivered{}
+	s.mu.Lock()
+	d := &script.Delivered{Queued: s.queued}
+	s.mu.Unlock()
 	a.Delivered = d
 	if m == nil {
 		return a

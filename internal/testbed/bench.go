@@ -27,6 +27,7 @@ type BenchOptions struct {
 	// tests' own.
 	Filter filter.Options
 	Vars   map[string]any
+	Queues []string // that scripts can enqueue to
 }
 
 // Bench is what the sessions of tests are made with, on the filters of a

@@ -4,14 +4,15 @@ import (
 	"fmt"
 
 	"pmilter/script"
+	answers "pmilter/script/canned"
 )
 
 // canned is what a test says beforehand that a module answers, for one test: its
-// sessions and its own calls. To add a module, dns say:
+// sessions and its own calls. To add a module:
 //
-//   - canned_dns.go has a type that implements both this interface, which the
-//     test fills it by, and script.DNS, which filters ask; what was not said
-//     beforehand is an error that names the question;
+//   - a type of it here fills, by answer, what implements the module's service
+//     (canned_outside.go: those of script/canned); what was not said beforehand is
+//     an error that names the question;
 //   - newCanned makes it, and services gives it to the scripts;
 //   - script/bind_testing.go (canned) and scripts/pmilter.d.ts name its functions.
 //
@@ -27,12 +28,28 @@ type canned interface {
 func (b *Bench) newCanned() map[string]canned {
 	return map[string]canned{
 		"vars": newCannedVars(b.o.Vars),
+		"dns":  cannedDNS{&answers.DNS{}},
+		"http": cannedHTTP{&answers.HTTP{}},
+		"net":  cannedNet{&answers.Net{}},
 	}
 }
 
-// services is what the modules of one test's scripts do their work with.
-func (b *Bench) services(map[string]canned) script.Services {
-	return b.o.Scripts.Services // tables and matchers, which are files' and texts'
+// services is what the modules of one test's scripts do their work with: the
+// configuration's tables and matchers, which are files' and texts', and nothing
+// that reaches outside.
+func (b *Bench) services(said map[string]canned) script.Services {
+	s := script.Services{Tables: b.o.Scripts.Services.Tables, Matchers: b.o.Scripts.Services.Matchers}
+	for _, c := range said {
+		switch c := c.(type) {
+		case cannedDNS:
+			s.DNS = c.DNS
+		case cannedHTTP:
+			s.HTTP = c.HTTP
+		case cannedNet:
+			s.Net = c.Net
+		}
+	}
+	return s
 }
 
 // noFunction is the error of answer for a function that there is not.

@@ -30,6 +30,7 @@ type session struct {
 
 	mu       sync.Mutex
 	outcomes []*filter.Outcome // since the step began
+	queued   []script.Queued   // likewise
 
 	// What the MTA has done so far, guarded by doing: a step that nobody awaits may
 	// still be under way when the test ends.
@@ -65,6 +66,7 @@ func newSession(ctx context.Context, st *stand, set *script.Set, o script.Sessio
 	fo := st.b.o.Filter
 	fo.Scripts = func() filter.Scripts { return set }
 	fo.Now, fo.Log, fo.Report = st.clock.Now, st.log, s.report
+	fo.Spool = &spool{s, st.b.o.Queues}
 	f := filter.New(fo)
 	server := milter.NewServer(milter.Config{
 		NewSession: func(c *milter.Conn) milter.Session { return s.tracks.follow(f.NewSession(trackedWire{c, s.tracks})) },
@@ -182,6 +184,9 @@ func (s *session) Do(ctx context.Context, step script.TestStep) (script.Answer, 
 		return script.Answer{}, errOver
 	}
 	s.take() // of handlers that no answer waits for
+	s.mu.Lock()
+	s.queued = nil
+	s.mu.Unlock()
 	switch step.Do {
 	case "connect":
 		if s.connected {

@@ -51,7 +51,7 @@ func run(t *testing.T, base string, report Reporter, files ...string) Summary {
 	if base != "testdata" {
 		filters.Scripts = []string{"scripts"}
 	}
-	bench := NewBench(BenchOptions{Scripts: filters, Vars: vars, Filter: filter.Options{
+	bench := NewBench(BenchOptions{Scripts: filters, Vars: vars, Queues: []string{"archive"}, Filter: filter.Options{
 		Timeout: 8 * time.Second, EOMTimeout: time.Minute, OnError: filter.Tempfail, MaxMessage: 1 << 20,
 	}})
 	defer bench.Close()
@@ -68,7 +68,7 @@ func run(t *testing.T, base string, report Reporter, files ...string) Summary {
 // TestOwnTests: expect and the clock are tested by tests of their own kind. A
 // matcher that passed whatever it is given would fail those that must throw.
 func TestOwnTests(t *testing.T) {
-	for _, file := range []string{"expect.test.js", "time.test.js"} {
+	for _, file := range []string{"expect.test.js", "time.test.js", "outside.test.js"} {
 		t.Run(file, func(t *testing.T) {
 			c := &collector{}
 			if sum := run(t, "testdata", c, file); !sum.Good() || sum.Skipped > 0 {
