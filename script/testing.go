@@ -179,6 +179,5 @@ type Failure struct {
 type Surroundings struct {
 	Clock    Clock
 	Services Services
-	Vars     map[string]any
 	Log      *zap.Logger
 }

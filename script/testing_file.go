@@ -3,7 +3,6 @@ package script
 import (
 	"context"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"time"
 
@@ -13,21 +12,11 @@ import (
 	"pmilter/filter"
 )
 
-// In is the same scripts in other surroundings. With other variables they are
-// run once more in a throwaway world, since what they export may depend on them:
-// an error is Faults.
-func (s *Set) In(o Surroundings) (*Set, error) {
+// In is the same scripts in other surroundings.
+func (s *Set) In(o Surroundings) *Set {
 	n := *s
 	n.o.Clock, n.o.Services, n.o.Log = o.Clock, o.Services, o.Log
-	if reflect.DeepEqual(o.Vars, s.o.Vars) {
-		return &n, nil
-	}
-	n.o.Vars = o.Vars
-	tried, faults := n.tried()
-	if err := faults.Err(); err != nil {
-		return nil, err
-	}
-	return tried, nil
+	return &n
 }
 
 // TestFile is a file of tests, bundled and compiled. Run may be called once at a

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -69,13 +70,18 @@ func (b *Bench) Close() {
 // Load loads the configured scripts, so that what is wrong with them, and which
 // of their lines no test runs, is known before any test asks for them.
 func (b *Bench) Load(ctx context.Context) error {
-	_, err := b.ofFile().scripts(ctx, b.o.Scripts.Scripts)
+	_, err := b.ofFile().scripts(ctx, b.o.Scripts.Scripts, b.o.Vars)
 	return err
 }
 
-// scripts is the loaded set of a list of files.
-func (b *fileBench) scripts(ctx context.Context, files []string) (*script.Set, error) {
-	key := strings.Join(files, "\x00")
+// scripts is the loaded set of a list of files with the variables: what scripts
+// export, and whether they load at all, may depend on these.
+func (b *fileBench) scripts(ctx context.Context, files []string, vars map[string]any) (*script.Set, error) {
+	values, err := json.Marshal(vars)
+	if err != nil {
+		return nil, err
+	}
+	key := strings.Join(files, "\x00") + "\x00" + string(values)
 	b.mu.Lock()
 	l := b.loaded[key]
 	if l == nil {
@@ -86,7 +92,7 @@ func (b *fileBench) scripts(ctx context.Context, files []string) (*script.Set, e
 	b.mu.Unlock()
 	l.once.Do(func() {
 		o := b.o.Scripts
-		o.Scripts, o.Log = files, zap.NewNop()
+		o.Scripts, o.Vars, o.Log = files, vars, zap.NewNop()
 		l.library = script.NewLibrary(o)
 		l.err = l.library.Load(context.WithoutCancel(ctx)) // for the tests to come, too
 	})
@@ -224,17 +230,13 @@ func (s *stand) Open(ctx context.Context, o script.SessionOptions) (script.TestS
 			files = append(files, file)
 		}
 	}
-	set, err := s.b.scripts(ctx, files)
+	vars, _ := s.canned["vars"].(*cannedVars)
+	set, err := s.b.scripts(ctx, files, vars.current())
 	if err != nil {
 		return nil, err
 	}
 	s.clock.fix()
-	vars, _ := s.canned["vars"].(*cannedVars)
-	set, err = set.In(script.Surroundings{Clock: s.clock, Services: s.services, Vars: vars.current(), Log: s.log})
-	if err != nil {
-		return nil, err
-	}
-	n, err := newSession(ctx, s, set, o)
+	n, err := newSession(ctx, s, set.In(script.Surroundings{Clock: s.clock, Services: s.services, Log: s.log}), o)
 	if err != nil {
 		return nil, err
 	}
@@ -293,9 +295,6 @@ func logLines(entries []observer.LoggedEntry) []string {
 				if v, ok := fields[key]; ok {
 					line += fmt.Sprintf(": %v", v)
 				}
-			}
-			if stack := text("stack"); stack != "" && strings.Contains(stack, "\n") {
-				line += "\n" + stack
 			}
 			lines = append(lines, line)
 		}
