@@ -29,6 +29,9 @@ type BenchOptions struct {
 	Filter filter.Options
 	Vars   map[string]any
 	Queues []string // that scripts can enqueue to
+	// Services makes what one test's modules do their work with, on its time and its
+	// DNS; HTTP and Net are the test's own. Nil: tables and matchers of Scripts alone.
+	Services func(now func() time.Time, dns script.DNS) script.Services
 }
 
 // Bench is what the sessions of tests are made with, on the filters of a
@@ -172,7 +175,7 @@ func (b *fileBench) Begin(ctx context.Context) (script.Stand, error) {
 		b: b, canned: b.newCanned(), logged: logged, log: zap.New(core),
 		clock: newClock(time.Now().Truncate(time.Millisecond), ctx.Done()),
 	}
-	s.services = b.services(s.canned)
+	s.services = b.services(s.clock, s.canned)
 	return s, nil
 }
 

@@ -34,21 +34,17 @@ func (b *Bench) newCanned() map[string]canned {
 	}
 }
 
-// services is what the modules of one test's scripts do their work with: the
-// configuration's tables and matchers, which are files' and texts', and nothing
-// that reaches outside.
-func (b *Bench) services(said map[string]canned) script.Services {
+// services is what the modules of one test's scripts do their work with. Nothing in
+// it reaches outside.
+func (b *Bench) services(c *clock, said map[string]canned) script.Services {
+	dns, _ := said["dns"].(cannedDNS)
+	http, _ := said["http"].(cannedHTTP)
+	net, _ := said["net"].(cannedNet)
 	s := script.Services{Tables: b.o.Scripts.Services.Tables, Matchers: b.o.Scripts.Services.Matchers}
-	for _, c := range said {
-		switch c := c.(type) {
-		case cannedDNS:
-			s.DNS = c.DNS
-		case cannedHTTP:
-			s.HTTP = c.HTTP
-		case cannedNet:
-			s.Net = c.Net
-		}
+	if b.o.Services != nil {
+		s = b.o.Services(c.Now, dns)
 	}
+	s.DNS, s.HTTP, s.Net = dns, http, net
 	return s
 }
 
