@@ -83,7 +83,8 @@ func newTestRun(cfg *config.Config, o TestOptions) *testRun {
 		t.coverage = script.NewCoverage()
 		filters.Coverage = t.coverage
 	}
-	t.bench = testbed.NewBench(testbed.BenchOptions{Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars, Queues: queueNames(cfg),
+	t.bench = testbed.NewBench(testbed.BenchOptions{
+		Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars, Queues: queueNames(cfg),
 		Services: func(now func() time.Time, dns script.DNS) script.Services { return t.services.forTest(cfg, now, dns) },
 	})
 	return t
