@@ -34,7 +34,7 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 		w.waits = map[*wait]struct{}{}
 	}
 	w.waits[this] = struct{}{}
-	go func() {
+	w.working.Go(func() {
 		result, err := work(ctx)
 		w.post(func() {
 			delete(w.waits, this)
@@ -46,7 +46,7 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 				return value(result)
 			})
 		})
-	}()
+	})
 	return w.rt.ToValue(promise)
 }
 

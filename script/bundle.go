@@ -23,6 +23,11 @@ type bundle struct {
 	usage   usage
 	inputs  []string // absolute paths that were read, and the folders they were listed from
 	version string   // a short hash of the code, its positions and the names
+
+	// What the program was made of: see encode.
+	code     string
+	mapping  []byte
+	authored int
 }
 
 const (
