@@ -48,6 +48,8 @@ func (a *app) commands() []*cobra.Command {
 		newCheckCommand(a),
 		newTryCommand(a, daemon.Try),
 		newSendCommand(a),
+		newStatusCommand(a),
+		newWorkerCommand(),
 		newQueueCommand(a),
 		newVersionCommand(a),
 	}

@@ -32,6 +32,8 @@ type engine struct {
 	library      atomic.Pointer[library]
 	queues       atomic.Pointer[queues]
 	watches      sync.WaitGroup
+
+	verdicts verdictCounts
 }
 
 // library is the scripts of one configuration.
@@ -168,7 +170,15 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
 		NewBody: func() filter.BodyStore { return e.spool.Load().NewBody() },
 		Spool:   e.queues.Load(),
-		Log:     log, Report: e.report,
+		Log:     log, Report: e.outcome,
+	}
+}
+
+// outcome is told each outcome.
+func (e *engine) outcome(o *filter.Outcome) {
+	e.verdicts.add(o)
+	if e.report != nil {
+		e.report(o)
 	}
 }
 
