@@ -72,7 +72,8 @@ func (m *Maildir) Folder(name string) (*Maildir, error) {
 // returns without an error the message survives a loss of power; with an error
 // nothing of it is left, as far as the file system lets us remove it.
 func (m *Maildir) Deliver(write func(io.Writer) error) (file string, err error) {
-	return m.deliver(m.unique(), write)
+	name := m.unique()
+	return m.deliver(name, name, write)
 }
 
 // DeliverOnce is Deliver under a name that the caller gives, unless a message of that
@@ -85,7 +86,7 @@ func (m *Maildir) DeliverOnce(name string, write func(io.Writer) error) (file st
 	if there := m.named(name); there != "" {
 		return there, false, nil
 	}
-	file, err = m.deliver(name, write)
+	file, err = m.deliver(m.unique(), name, write)
 	return file, err == nil, err
 }
 
@@ -109,8 +110,9 @@ func (m *Maildir) named(name string) string {
 	return ""
 }
 
-func (m *Maildir) deliver(name string, write func(io.Writer) error) (file string, err error) {
-	tmp := filepath.Join(m.path, "tmp", m.unique())
+// deliver writes to tmp under one name and renames to new under another.
+func (m *Maildir) deliver(first, name string, write func(io.Writer) error) (file string, err error) {
+	tmp := filepath.Join(m.path, "tmp", first)
 	if err := m.store(tmp, write); err != nil {
 		return "", fmt.Errorf("maildir: %w", errors.Join(err, remove(tmp)))
 	}
