@@ -96,9 +96,10 @@ bench: build ## messages a second against null filters in C and Go
 	@GO="$(GO)" CC="$(CC)" LOAD="$(LOAD)" PEERS="$(PEERS)" bench/run
 
 # On the disk of this folder: on tmpfs a sync is nothing.
-bench-queue: ## queued messages a second, beside a plain Maildir writer that syncs
+bench-queue: build ## queued messages a second; jobs a second against a fork and exec for each mail
 	@mkdir -p $(TMP)
 	TMPDIR=$(CURDIR)/$(TMP) $(GO) test -run '^$$' -bench Put -benchtime 11x ./internal/queue
+	$(GO) run ./bench/queue $(QUEUE)
 
 # A speed claim cites benchstat over ten runs: make microbench > old.txt, then
 # make microbench > new.txt, tmp/bin/benchstat old.txt new.txt

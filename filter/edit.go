@@ -216,6 +216,8 @@ func (m *Message) mayEdit(size int, need wire.OptAction) error {
 	switch {
 	case m.session.Message != m:
 		return errOver
+	case m.stored:
+		return errStored
 	case m.session.mta.Actions&need != need:
 		return ErrNotOffered
 	case len(m.edits) >= maxEdits:

@@ -19,6 +19,7 @@ type Message struct {
 	received   int64      // bytes of headers and body, kept or not
 	failed     error      // the body could not be kept
 	unkept     bool       // no handler is called any more: nobody will read the body
+	stored     bool       // it lies in a queue: no edits
 	skipped    bool       // the MTA was told to keep the rest of the body
 	oversize   bool       // received went over the limit: the body is dropped
 	cut        bool       // and fields, too

@@ -41,7 +41,7 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 	}
 	w.waits[this] = struct{}{}
 	release := w.clock.Hold()
-	go func() {
+	w.working.Go(func() {
 		defer release()
 		result, err := work(ctx)
 		w.post(func() {
@@ -54,7 +54,7 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 				return value(result)
 			})
 		})
-	}()
+	})
 	return w.rt.ToValue(promise)
 }
 

@@ -4,10 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/dop251/goja"
@@ -240,25 +238,4 @@ func (w *World) cannedModule(module string) goja.Value {
 		}), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
 	}
 	return o
-}
-
-// spanOf is a span of time: a number of milliseconds, or a text such as "90s",
-// "10m", "2h" or "1d".
-func spanOf(v goja.Value) (time.Duration, error) {
-	if goja.IsNumber(v) {
-		ms := v.ToFloat()
-		if math.IsNaN(ms) || math.Abs(ms) > float64(ages/time.Millisecond) {
-			return 0, fmt.Errorf("%v milliseconds", ms)
-		}
-		return time.Duration(ms * float64(time.Millisecond)), nil
-	}
-	s, ok := v.(goja.String)
-	if !ok {
-		return 0, fmt.Errorf("%s is no span of time", shown(v))
-	}
-	if m := regexp.MustCompile(`^(\d{1,5})d$`).FindStringSubmatch(s.String()); m != nil {
-		days, err := strconv.Atoi(m[1])
-		return time.Duration(days) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(s.String())
 }

@@ -321,10 +321,13 @@ func (w *World) plain(members map[string]any) goja.Value {
 // jsonValue is a value of encoding/json as a plain one of JavaScript's.
 func (w *World) jsonValue(v any) goja.Value {
 	switch v := v.(type) {
+	case nil:
+		return goja.Null()
 	case map[string]any:
 		o := w.rt.NewObject()
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			throwAgain(o.Set(key, w.jsonValue(v[key])))
+			// Not Set: a key __proto__ is one like any other.
+			_ = o.DefineDataProperty(key, w.jsonValue(v[key]), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
 		}
 		return o
 	case []any:

@@ -25,6 +25,11 @@ type bundle struct {
 	inputs  []string        // absolute paths that were read, and the folders they were listed from
 	covered []*atomic.Int64 // counts of the statements, when they are counted
 	version string          // a short hash of the code, its positions and the names
+
+	// What the program was made of: see encode.
+	code     string
+	mapping  []byte
+	authored int
 }
 
 const (

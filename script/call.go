@@ -233,7 +233,10 @@ func (w *World) logger() *zap.Logger {
 		log = log.With(zap.String("qid", w.session.QueueID()))
 	}
 	if w.call != nil && w.call.Script >= 0 {
-		log = log.With(zap.String("script", w.set.nameOf(w.call.Script)), zap.Stringer("phase", w.call.Phase))
+		log = log.With(zap.String("script", w.set.nameOf(w.call.Script)))
+		if !w.set.o.jobs {
+			log = log.With(zap.Stringer("phase", w.call.Phase))
+		}
 	}
 	return log
 }

@@ -22,7 +22,8 @@ func (b *builder) compile(out *bundle, code string, positions *sourceMap) bool {
 		b.faults = append(b.faults, *fault)
 		return false
 	}
-	found := inspect(tree, authoredFrom(code, positions))
+	authored := authoredFrom(code, positions)
+	found := inspect(tree, authored)
 	rewritten, faults := rewriteLiterals(code, positions, found.regexps)
 	if b.faults = append(b.faults, faults...); faults.Fatal() {
 		return false
@@ -50,6 +51,7 @@ func (b *builder) compile(out *bundle, code string, positions *sourceMap) bool {
 	}
 	out.program, out.usage = program, found.usage
 	out.version = versionOf(code, mapping)
+	out.code, out.mapping, out.authored = code, mapping, authored
 	return true
 }
 
@@ -59,8 +61,7 @@ func parseBundle(code string, positions *sourceMap) (*ast.Program, *Fault) {
 	if err != nil {
 		return nil, &Fault{Message: err.Error()}
 	}
-	load := func(string) ([]byte, error) { return mapping, nil }
-	tree, err := parser.ParseFile(nil, bundleFile, bundleHead+code+bundleTail, 0, parser.WithSourceMapLoader(load))
+	tree, err := parseMapped(code, mapping)
 	if err == nil {
 		return tree, nil
 	}
@@ -81,6 +82,11 @@ func parseBundle(code string, positions *sourceMap) (*ast.Program, *Fault) {
 		fault.Message = "import() needs the file's name as a literal, so that it can be bundled"
 	}
 	return nil, fault
+}
+
+func parseMapped(code string, mapping []byte) (*ast.Program, error) {
+	load := func(string) ([]byte, error) { return mapping, nil }
+	return parser.ParseFile(nil, bundleFile, bundleHead+code+bundleTail, 0, parser.WithSourceMapLoader(load))
 }
 
 // compileFault is a fault that goja finds after parsing; it has mapped the place.

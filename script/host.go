@@ -150,16 +150,16 @@ func (w *World) single(name string, make func() goja.Value) goja.Value {
 
 // classes are the tables of all kinds of objects, one copy for a set.
 type classes struct {
-	session, address, message, headers, part, partHeaders, verdict *class
-	table, matcher                                                 *class
-	response, responseHeaders                                      *class
-	testSession                                                    *class
+	session, address, message, headers, part, partHeaders, verdict, job *class
+	table, matcher                                                      *class
+	response, responseHeaders                                           *class
+	testSession                                                         *class
 }
 
 func newClasses() *classes {
 	return &classes{
 		session: sessionClass(), address: addressClass(), message: messageClass(),
-		headers: headersClass(), part: partClass(), partHeaders: partHeadersClass(), verdict: &class{name: "Verdict"},
+		headers: headersClass(), part: partClass(), partHeaders: partHeadersClass(), verdict: &class{name: "Verdict"}, job: jobClass(),
 		table: tableClass(), matcher: matcherClass(),
 		response: responseClass(), responseHeaders: responseHeadersClass(),
 		testSession: testSessionClass(),

@@ -19,9 +19,17 @@ type Options struct {
 	// Services is what the modules do their work with.
 	Services Services
 	Limits   Limits
-	// Jobs: each script is a job's, and may import what only jobs may.
+	// Jobs: each script is a job's. It exports default and no handlers, and may
+	// import what only jobs may.
 	Jobs bool
-	Log  *zap.Logger
+	// Try, when set, runs the top-level code in place of this process: it is given
+	// Set.Code, for LoadCode in another. An error may be that one's Faults. The
+	// sets of such a Library have no worlds.
+	Try func(ctx context.Context, code []byte) error
+	// Changed, when set, is called when another set has come into use, not for the
+	// first. It must not block, nor load.
+	Changed func()
+	Log     *zap.Logger
 	// Settle is how long Watch waits for more changes after one; 0 is 100 ms.
 	Settle time.Duration
 	// Coverage counts how often each statement runs, for tests; nil: not.
@@ -35,7 +43,7 @@ type Options struct {
 type Library struct {
 	o        Options
 	watchdog *watchdog
-	prepare  func(*bundle) (*Set, Faults)
+	prepare  func(context.Context, *bundle) (*Set, Faults)
 
 	current atomic.Pointer[Set]
 	status  atomic.Pointer[Status]
@@ -66,8 +74,11 @@ func NewLibrary(o Options) *Library {
 		o.Base = base
 	}
 	l := &Library{o: o, watchdog: newWatchdog(o.Limits), built: make(chan struct{}, 1)}
-	l.prepare = func(b *bundle) (*Set, Faults) {
-		return newSet(b, setOptions{Limits: o.Limits, Vars: o.Vars, Services: o.Services, Log: o.Log, watchdog: l.watchdog, base: o.Base})
+	l.prepare = func(ctx context.Context, b *bundle) (*Set, Faults) {
+		if o.Try != nil {
+			return triedElsewhere(ctx, b, o.Try)
+		}
+		return newSet(b, o.set(l.watchdog))
 	}
 	l.status.Store(&Status{})
 	return l
@@ -108,7 +119,7 @@ func (l *Library) load(ctx context.Context, asked bool) error {
 		return fmt.Errorf("scripts: load: %w", err)
 	}
 	start := time.Now()
-	set, look, faults := l.build()
+	set, look, faults := l.build(ctx)
 	l.seen = look
 	select {
 	case l.built <- struct{}{}:
@@ -125,7 +136,9 @@ func (l *Library) load(ctx context.Context, asked bool) error {
 		return nil
 	}
 	if set.Version() != before.Version {
-		l.current.Store(set)
+		if l.current.Swap(set) != nil && l.o.Changed != nil {
+			defer l.o.Changed()
+		}
 		before.Loaded = time.Now()
 	}
 	l.status.Store(&Status{Version: set.Version(), Loaded: before.Loaded, Failed: before.Failed, Warnings: faults})
@@ -171,7 +184,7 @@ func placed(f Fault) []zap.Field {
 // build makes a set of what is there now. It is the border that a panic of the
 // bundler or of goja's compiler must not pass: a file saved half-way can bring
 // one about, and the mail of the scripts in use must flow on.
-func (l *Library) build() (set *Set, look seen, faults Faults) {
+func (l *Library) build(ctx context.Context) (set *Set, look seen, faults Faults) {
 	defer func() {
 		if p := recover(); p != nil {
 			set, faults = nil, append(faults, Fault{Message: fmt.Sprintf("internal error while loading: %v", p)})
@@ -185,7 +198,7 @@ func (l *Library) build() (set *Set, look seen, faults Faults) {
 	if now := l.Status(); now.Version == b.version && l.current.Load() != nil {
 		return l.current.Load(), look, now.Warnings
 	}
-	set, more := l.prepare(b)
+	set, more := l.prepare(ctx, b)
 	return set, look, append(faults, more...)
 }
 

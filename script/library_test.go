@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ func library(t testing.TB, base string) (*Library, *observer.ObservedLogs) {
 }
 
 // bareSet is a set that nothing has run.
-func bareSet(b *bundle) (*Set, Faults) {
+func bareSet(_ context.Context, b *bundle) (*Set, Faults) {
 	s := &Set{bundle: b}
 	for _, f := range b.files {
 		s.scripts = append(s.scripts, filter.Script{Name: f})
@@ -119,19 +120,19 @@ func TestLibraryFirstLoad(t *testing.T) {
 func TestLibraryFaultsOfTheSet(t *testing.T) {
 	base := project(t, map[string]string{"scripts/a.js": "export const a = (x) => x === -0"})
 	l, logs := library(t, base)
-	l.prepare = func(b *bundle) (*Set, Faults) {
-		s, _ := bareSet(b)
+	l.prepare = func(ctx context.Context, b *bundle) (*Set, Faults) {
+		s, _ := bareSet(ctx, b)
 		return s, Faults{{Message: "odd", Warning: true}}
 	}
 	if err := l.Load(t.Context()); err != nil || len(l.Status().Warnings) != 2 || logs.FilterMessage("script warning").Len() != 2 {
 		t.Errorf("%v, %v", err, l.Status().Warnings)
 	}
 	put(t, filepath.Join(base, "scripts/a.js"), "export const a = 1")
-	l.prepare = func(*bundle) (*Set, Faults) { return nil, Faults{{Message: "threw"}} }
+	l.prepare = func(context.Context, *bundle) (*Set, Faults) { return nil, Faults{{Message: "threw"}} }
 	if err := l.Reload(t.Context()); err == nil || err.Error() != "threw" || l.Current() == nil {
 		t.Errorf("%v", err)
 	}
-	l.prepare = func(*bundle) (*Set, Faults) { panic("compiler") }
+	l.prepare = func(context.Context, *bundle) (*Set, Faults) { panic("compiler") }
 	if err := l.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "internal error") || l.Current() == nil {
 		t.Errorf("after a panic: %v", err)
 	}
@@ -141,12 +142,12 @@ func TestLibraryLoadsOneAtATime(t *testing.T) {
 	base := project(t, map[string]string{"scripts/a.js": "export const a = 1"})
 	l, _ := library(t, base)
 	var mu sync.Mutex
-	l.prepare = func(b *bundle) (*Set, Faults) {
+	l.prepare = func(ctx context.Context, b *bundle) (*Set, Faults) {
 		if !mu.TryLock() {
 			t.Error("two loads at once")
 		}
 		defer mu.Unlock()
-		return bareSet(b)
+		return bareSet(ctx, b)
 	}
 	var all sync.WaitGroup
 	for range 4 {

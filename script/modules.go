@@ -28,19 +28,20 @@ type module struct {
 // configuration's.
 func modules() map[string]module {
 	return map[string]module{
-		"pmilter":       {exports: []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, export: (*World).verdictExport},
-		"pmilter/auth":  {exports: []string{"spf", "dkim", "dmarc", "arc", "sign", "authenticationResults"}, export: (*World).authExport},
-		"pmilter/dns":   {exports: []string{"resolve", "reverse", "dnsbl"}, export: (*World).dnsExport},
-		"pmilter/exec":  {exports: []string{"run"}, export: (*World).execExport, jobs: true},
-		"pmilter/http":  {exports: []string{"fetch"}, export: (*World).httpExport},
-		"pmilter/match": matchModule(),
-		"pmilter/net":   {exports: []string{"exchange"}, export: (*World).netExport},
-		"pmilter/queue": {exports: []string{"enqueue"}, export: (*World).queueExport},
-		"pmilter/smtp":  {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
-		"pmilter/store": storeModule(),
-		"pmilter/table": tableModule(),
-		"pmilter/test":  {exports: testExports(), export: (*World).testExport, tests: true},
-		"pmilter/vars":  {export: (*World).varsExport},
+		"pmilter":         {exports: []string{"accept", "reject", "tempfail", "discard", "skip", "note"}, export: (*World).verdictExport},
+		"pmilter/auth":    {exports: []string{"spf", "dkim", "dmarc", "arc", "sign", "authenticationResults"}, export: (*World).authExport},
+		"pmilter/dns":     {exports: []string{"resolve", "reverse", "dnsbl"}, export: (*World).dnsExport},
+		"pmilter/exec":    {exports: []string{"run"}, export: (*World).execExport, jobs: true},
+		"pmilter/http":    {exports: []string{"fetch"}, export: (*World).httpExport},
+		"pmilter/maildir": {exports: []string{"deliver"}, export: (*World).maildirExport, jobs: true},
+		"pmilter/match":   matchModule(),
+		"pmilter/net":     {exports: []string{"exchange"}, export: (*World).netExport},
+		"pmilter/queue":   {exports: []string{"enqueue"}, export: (*World).queueExport},
+		"pmilter/smtp":    {exports: []string{"send"}, export: (*World).smtpExport, jobs: true},
+		"pmilter/store":   storeModule(),
+		"pmilter/table":   tableModule(),
+		"pmilter/test":    {exports: testExports(), export: (*World).testExport, tests: true},
+		"pmilter/vars":    {export: (*World).varsExport},
 	}
 }
 

@@ -9,8 +9,9 @@ type Services struct {
 	DNS      DNS
 	HTTP     HTTP
 	Net      Net
-	Exec     Exec // jobs alone
-	SMTP     SMTP // jobs alone
+	Exec     Exec     // jobs alone
+	SMTP     SMTP     // jobs alone
+	Maildirs Maildirs // jobs alone
 	Store    Store
 	Auth     Auth
 }

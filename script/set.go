@@ -41,6 +41,11 @@ type setOptions struct {
 	Log      *zap.Logger
 	watchdog *watchdog
 	base     string // what the scripts' names are relative to
+	jobs     bool
+}
+
+func (o *Options) set(w *watchdog) setOptions {
+	return setOptions{Limits: o.Limits, Vars: o.Vars, Services: o.Services, Log: o.Log, watchdog: w, base: o.Base, jobs: o.Jobs}
 }
 
 var _ filter.Scripts = (*Set)(nil)
@@ -84,8 +89,12 @@ func (s *Set) tried() (*Set, Faults) {
 	}
 	defer w.Close()
 	var faults Faults
+	read := s.readExports
+	if o.jobs {
+		read = s.readJobs
+	}
 	err = w.stretch(o.Clock.Now().Add(o.Limits.Timeout), func() error {
-		if thrown := w.rt.Try(func() { faults = s.readExports(w) }); thrown != nil {
+		if thrown := w.rt.Try(func() { faults = read(w) }); thrown != nil {
 			return thrown
 		}
 		return nil

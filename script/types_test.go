@@ -21,7 +21,7 @@ func TestTypesAreTheBindings(t *testing.T) {
 	for name, c := range map[string]*class{
 		"Session": all.session, "Address": all.address, "Message": all.message,
 		"Headers": all.headers, "Part": all.part, "PartHeaders": all.partHeaders,
-		"Table": all.table, "Matcher": all.matcher,
+		"Job": all.job, "Table": all.table, "Matcher": all.matcher,
 		"Response": all.response, "ResponseHeaders": all.responseHeaders,
 	} {
 		bound := slices.Sorted(maps.Keys(c.get))

@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/dop251/goja"
@@ -30,12 +31,14 @@ type World struct {
 	warnings int // logged, of what no verdict depends on
 	tasks    taskQueue
 	waits    map[*wait]struct{} // work under way outside, for promises of this world
+	working  sync.WaitGroup     // goroutines that do it
 	timers   *timers            // nil until a script uses one
 	holds    *holding           // nil until a script holds something
 
 	session  *filter.Session // nil while only top-level code has run
 	test     *testWorld      // of a file of tests, else nil
 	handlers [][filter.NumPhases]goja.Callable
+	job      *job         // of a job's world, once it has one
 	call     *filter.Call // under way, or the last one
 	args     [3]goja.Value
 	rejected []*goja.Promise // without a handler, so far
@@ -61,7 +64,7 @@ func openWorld(s *Set, session *filter.Session, first *filter.Call, tests *testW
 	w.rt.SetTimeSource(func() time.Time { return w.clock.Now() })
 	w.rt.SetPromiseRejectionTracker(w.trackRejection)
 	if session != nil {
-		w.log = w.log.With(zap.String("session", session.ID))
+		w.log = w.log.With(zap.String(s.sessionField(), session.ID))
 	}
 	s.o.watchdog.add(w)
 	if err := w.start(); err != nil {
@@ -127,6 +130,9 @@ func (w *World) bindHandlers(exports goja.Value) error {
 	w.handlers = make([][filter.NumPhases]goja.Callable, len(w.set.scripts))
 	for i, s := range w.set.scripts {
 		module := list.Get(fmt.Sprint(i)).ToObject(w.rt)
+		if w.set.o.jobs {
+			continue // see World.main
+		}
 		for p := range filter.Phase(filter.NumPhases) {
 			if !s.Phases.Has(p) {
 				continue

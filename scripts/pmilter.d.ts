@@ -289,6 +289,42 @@ declare module "pmilter" {
     /** Overrides on_error for this script. @example { onError: "accept" } */
     onError?: "tempfail" | "accept" | "reject";
   }
+
+  /**
+   * One event of a queue, for the script of [queue.NAME] job: its default export is called with it, in a JavaScript world
+   * of its own. When it returns, the event is done; when it throws, it comes again, at last into .failed.
+   * @example export default async function (job: Job) { console.log(job.message.subject); }
+   */
+  export interface Job {
+    /** The event's name: the same at each attempt, and no other event's. @example headers["Idempotency-Key"] = job.id */
+    readonly id: string;
+    /** The queue's name. @example job.queue === "archive" */
+    readonly queue: string;
+    /** Which attempt this is, from 1; one that killed its worker counts. @example if (job.attempt > 3) console.warn("again") */
+    readonly attempt: number;
+    /** What enqueue was given as data, null for nothing. @example const { to } = job.data ?? {} */
+    readonly data: any;
+    /** The message as accepted, with CRLF; edits throw. @example job.message.attachments.length */
+    readonly message: Message;
+    /** The envelope sender, a plain address, "" for <>. @example if (job.sender === "") return */
+    readonly sender: string;
+    /** The envelope recipients, plain addresses. @example job.recipients.join(", ") */
+    readonly recipients: string[];
+    /** The SMTP client; of mail that an MTA delivered nothing is known. @example job.client.ip ?? "unknown" */
+    readonly client: Client;
+    /** What became of the message: "accept", or with when: "any" also "reject", "tempfail", "discard", "abort"; "" of mail that an MTA delivered. @example job.verdict === "reject" */
+    readonly verdict: string;
+    /** Whether the message is whole. @example if (!job.complete) return */
+    readonly complete: boolean;
+    /** The event's file. @example console.log(job.path) */
+    readonly path: string;
+    /** When the event was made. @example job.time?.toISOString() */
+    readonly time: Date | null;
+    /** Gives the event up: it moves to .failed with the reason. Nothing behind it runs. @example if (response.status === 404) job.fail("no such hook") */
+    fail(reason: string): never;
+    /** Puts the event off, for "90s", "10m", "1d" or milliseconds; without a time as long as after a throw. It counts as an attempt; nothing behind it runs. @example job.retry("10m", "busy") */
+    retry(after?: string | number, reason?: string): never;
+  }
 }
 
 declare module "pmilter/vars" {
@@ -489,6 +525,25 @@ declare module "pmilter/exec" {
   export function run(program: string, args?: string[], options?: RunOptions): Promise<Result>;
   const exec: { run: typeof run };
   export default exec;
+}
+
+declare module "pmilter/maildir" {
+  /** How to deliver. @example const options: DeliverOptions = { id: job.id } */
+  export interface DeliverOptions {
+    /** The name of the message's file: one that is there already is left as it is. @example { id: job.id } */
+    id?: string;
+  }
+  /** What became of it. @example const result: Delivered = await deliver("/var/mail/archive", job.message) */
+  export interface Delivered {
+    /** The message's file. @example console.log(result.file) */
+    file: string;
+    /** False when a message with that id was there. @example if (!result.delivered) console.log("again") */
+    delivered: boolean;
+  }
+  /** Stores a message, synced, in a Maildir within [permissions] maildir; it is made where it is missing. Jobs alone. @example await deliver("/var/mail/archive/2026", job.message, { id: job.id }) */
+  export function deliver(folder: string, message: string | Uint8Array | { raw(): Uint8Array }, options?: DeliverOptions): Promise<Delivered>;
+  const maildir: { deliver: typeof deliver };
+  export default maildir;
 }
 
 declare module "pmilter/smtp" {

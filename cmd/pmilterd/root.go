@@ -50,6 +50,8 @@ func (a *app) commands() []*cobra.Command {
 		newTestCommand(a),
 		newInitCommand(a),
 		newSendCommand(a),
+		newStatusCommand(a),
+		newWorkerCommand(),
 		newQueueCommand(a),
 		newVersionCommand(a),
 	}

@@ -48,7 +48,8 @@ func newRunCommand(a *app) *cobra.Command {
 				}
 			}()
 			return daemon.Run(cmd.Context(), cfg, daemon.Options{
-				Log: logger, Level: level, Hangup: hangup, Version: a.version,
+				Log: logger, Level: level, Hangup: hangup, Version: a.version, Env: a.env,
+				Worker: []string{workerCommand},
 				Reload: func() (*config.Config, error) { return a.loadConfig() },
 			})
 		},

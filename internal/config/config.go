@@ -113,7 +113,7 @@ func Default() *Config {
 		Store:       Store{URL: "memory:"},
 		Log:         Log{Level: "info", Format: "auto"},
 		DNS:         DNS{Servers: []string{}, Timeout: 3 * time.Second},
-		Permissions: Permissions{Net: []string{}, Exec: []string{}},
+		Permissions: Permissions{Net: []string{}, Exec: []string{}, Maildir: []string{}},
 		Vars:        map[string]any{},
 	}
 }

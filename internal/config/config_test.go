@@ -71,6 +71,7 @@ func TestLoadAll(t *testing.T) {
 listen  = ["inet:8890@127.0.0.1", "unix:run/sock", 'local:/run/x']
 scripts = ["a.js", "/abs/b", "${DIR}/c", "x/../d"]
 [server]
+runtime = "run"
 state = "var"
 [store]
 url = "file:${GROUP}store.db"
@@ -95,6 +96,7 @@ on_error    = "accept"
 servers = ["192.0.2.53", "[2001:db8::53]:5353", "ns.example.org:53"]
 timeout = "1s"
 [permissions]
+maildir = "archive"
 net  = ["api.example.org:443", "*.example.net", "unix:/run/x.sock", "10.0.0.0/8", "${HOST:-x}"]
 exec = "/usr/bin/spamc"
 [vars]
@@ -119,7 +121,7 @@ format = "json"
 		File:    file,
 		Listen:  []string{"inet:8890@127.0.0.1", "unix:" + folder + "/run/sock", "local:/run/x"},
 		Scripts: []string{folder + "/a.js", "/abs/b", "/srv/c", folder + "/d"},
-		Server:  Server{State: folder + "/var"},
+		Server:  Server{Runtime: folder + "/run", State: folder + "/var"},
 		Store:   Store{URL: "file:" + folder + "/store.db"},
 		Milter: Milter{
 			SocketMode: 0o600, SocketGroup: "postfix", MaxConnections: 1000, IdleTimeout: 36 * time.Hour,
@@ -133,7 +135,7 @@ format = "json"
 		DNS: DNS{Servers: []string{"192.0.2.53:53", "[2001:db8::53]:5353", "ns.example.org:53"}, Timeout: time.Second},
 		Permissions: Permissions{
 			Net:  []string{"api.example.org:443", "*.example.net", "unix:/run/x.sock", "10.0.0.0/8", "x"},
-			Exec: []string{"/usr/bin/spamc"},
+			Exec: []string{"/usr/bin/spamc"}, Maildir: []string{folder + "/archive"},
 		},
 		Vars: map[string]any{
 			"secret": "<${DIR}>",

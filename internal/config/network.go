@@ -18,6 +18,8 @@ type DNS struct {
 type Permissions struct {
 	Net  []string // hosts and sockets
 	Exec []string // programs that jobs may run, absolute paths
+	// Maildir is folders in which jobs may deliver to Maildirs, absolute paths.
+	Maildir []string
 }
 
 // servers is a list of name servers; a port that is missing is 53.

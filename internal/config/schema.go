@@ -38,7 +38,7 @@ func (l *loader) schema() []key {
 		{"listen", listen(&c.Listen)},
 		{"scripts", paths(&c.Scripts)},
 
-		{"server.runtime", later},
+		{"server.runtime", folder(&c.Server.Runtime)},
 		{"server.state", folder(&c.Server.State)},
 
 		{"milter.socket_mode", mode(&c.Milter.SocketMode)},
@@ -61,6 +61,7 @@ func (l *loader) schema() []key {
 		{"dns.servers", servers(&c.DNS.Servers)},
 		{"dns.timeout", duration(&c.DNS.Timeout, time.Millisecond)},
 		{"permissions.net", permissions(&c.Permissions.Net, `an entry like "host:port"`, permit.CheckNet)},
+		{"permissions.maildir", paths(&c.Permissions.Maildir)},
 		{"permissions.exec", permissions(&c.Permissions.Exec, "a program's path", permit.CheckExec)},
 		{"store.url", storeURL(&c.Store.URL)},
 

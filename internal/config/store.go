@@ -8,6 +8,9 @@ import (
 
 // Server is where the server keeps what is its own.
 type Server struct {
+	// Runtime is the folder of the control socket, absolute; "": the first usable of the
+	// usual ones.
+	Runtime string
 	// State is the folder of what outlives the process, absolute; "": the usual one.
 	State string
 }

@@ -21,7 +21,7 @@ func Check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	_ = limitProcess(cfg) // nothing is served: there is no garbage to wait for
 	l := script.NewLibrary(libraryOptions(cfg, NewServices(cfg, zap.NewNop()), zap.NewNop()))
 	defer l.Retire()
-	if err := errors.Join(l.Load(ctx), checkJobs(cfg)); err != nil {
+	if err := errors.Join(l.Load(ctx), checkJobs(cfg), loadJobs(ctx, cfg, worker)); err != nil {
 		return err
 	}
 	scripts := l.Current().List()

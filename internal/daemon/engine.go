@@ -32,6 +32,8 @@ type engine struct {
 	library      atomic.Pointer[library]
 	queues       atomic.Pointer[queues]
 	watches      sync.WaitGroup
+
+	verdicts verdictCounts
 }
 
 // library is the scripts of one configuration.
@@ -165,7 +167,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 	o.Scripts = func() filter.Scripts { return e.library.Load().Current() }
 	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
 	o.Spool = e.queues.Load()
-	o.Log, o.Report = log, e.report
+	o.Log, o.Report = log, e.outcome
 	return o
 }
 
@@ -175,6 +177,14 @@ func filterOptions(cfg *config.Config) filter.Options {
 		Timeout: cfg.Handler.Timeout, EOMTimeout: cfg.Handler.EOMTimeout,
 		OnError:    action(cfg.Handler.OnError),
 		MaxMessage: cfg.Milter.MaxMessage, Oversize: action(cfg.Milter.Oversize),
+	}
+}
+
+// outcome is told each outcome.
+func (e *engine) outcome(o *filter.Outcome) {
+	e.verdicts.add(o)
+	if e.report != nil {
+		e.report(o)
 	}
 }
 

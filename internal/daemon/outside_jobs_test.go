@@ -13,24 +13,23 @@ import (
 	"github.com/emersion/go-smtp"
 	"go.uber.org/zap"
 
-	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/event"
 	"pmilter/script"
 )
 
-// inJob is what an expression gives in a library of jobs: the same world as a
-// filter's, with what only jobs may import.
+// inJob is what an expression gives in a job.
 func inJob(t *testing.T, module, expression string, change func(*config.Config)) string {
 	t.Helper()
 	cfg := config.Default()
 	change(cfg)
 	s := &stage{t: t, dir: t.TempDir()}
-	s.write("job.js", `import { reject } from "pmilter"; import m from "pmilter/`+module+`";
-export async function mail(session) {
-  try { return reject(JSON.stringify(await (`+expression+`))); }
-  catch (e) { return reject(JSON.stringify([e.name, e.message, { ...e }])); }
-}
-export default async function (job) {}`)
+	s.write("job.js", `import m from "pmilter/`+module+`";
+export default async function (job) {
+  let said;
+  try { said = await (`+expression+`); } catch (e) { said = [e.name, e.message, { ...e }]; }
+  job.fail(JSON.stringify(said));
+}`)
 	services := NewServices(cfg, zap.NewNop())
 	defer services.Close()
 	l := script.NewLibrary(script.Options{
@@ -41,17 +40,11 @@ export default async function (job) {}`)
 	if err := l.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	call := &filter.Call{Phase: filter.Mail, Deadline: time.Now().Add(time.Minute), Address: filter.ParseAddress("a@example.org", nil)}
-	h, err := l.Current().Open(&filter.Session{}, call)
-	if err != nil {
-		t.Fatal(err)
+	r := l.Current().RunJob(&script.Job{Event: &event.Event{Sender: "a@example.org"}, Attempt: 1, Deadline: time.Now().Add(time.Minute)})
+	if r.Ending != script.JobFailed {
+		t.Fatal(r.Reason)
 	}
-	defer h.Close()
-	v, err := h.Call(call)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v.Text
+	return r.Reason
 }
 
 func TestExecModule(t *testing.T) {

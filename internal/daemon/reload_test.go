@@ -69,8 +69,9 @@ func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 	changed := *s.cfg
 	changed.Listen = []string{"inet:8899@127.0.0.1"}
 	o := Options{Log: s.e.log, Level: zap.NewAtomicLevel(), Reload: func() (*config.Config, error) { return &changed, nil }}
+	r := &running{o: o, engine: s.e, jobs: &jobQueues{}, cfg: s.cfg}
 	for range 2 {
-		reload(t.Context(), s.e, s.cfg, o)
+		r.hangup(t.Context())
 	}
 	for i, line := range s.entries("reloaded") {
 		if got := fmt.Sprint(line["needs_restart"]); got != "[listen]" {
@@ -78,8 +79,8 @@ func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 		}
 	}
 	back := *s.cfg
-	o.Reload = func() (*config.Config, error) { return &back, nil }
-	reload(t.Context(), s.e, s.cfg, o)
+	r.o.Reload = func() (*config.Config, error) { return &back, nil }
+	r.hangup(t.Context())
 	if lines := s.entries("reloaded"); len(lines) != 3 || fmt.Sprint(lines[2]["needs_restart"]) != "[]" {
 		t.Errorf("log %v", lines)
 	}

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"pmilter/internal/config"
+	"pmilter/internal/jobs"
 	"pmilter/internal/milter"
 )
 
@@ -24,8 +27,12 @@ type Options struct {
 	// configuration anew. Nil: there are none.
 	Hangup <-chan struct{}
 	Reload func() (*config.Config, error)
-	// Version is the program's, for the log.
+	// Version is the program's, for the log and status.
 	Version string
+	// Env is the environment, which may say where the control socket goes.
+	Env func(name string) (string, bool)
+	// Worker is the command line of a worker process, without the program's name.
+	Worker []string
 }
 
 // Run serves until ctx is done, and then drains as milter §6.3 says. It
@@ -40,10 +47,22 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	defer e.close()
+	j := &jobQueues{o: jobs.Options{Command: o.Worker, Log: o.Log}}
+	j.o.Inherit = func() ([]*os.File, error) { return j.shareStore(work, e.services.store) }
+	first, err := j.open(work, cfg)
+	if err != nil {
+		return err
+	}
 	defer e.sweepQueues(work)()
 	listeners, err := listen(work, cfg)
 	if err != nil {
+		first.forget(work)
 		return err
+	}
+	j.use(work, first)
+	r := &running{o: o, started: time.Now(), engine: e, jobs: j, listen: names(listeners), cfg: cfg, now: cfg}
+	if control := r.control(work, o.Env); control != nil {
+		defer control.Close()
 	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -58,20 +77,24 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return drain(work, e, o.Log, nil)
+			return r.drain(work, nil)
 		case err := <-failed:
-			return drain(work, e, o.Log, err)
+			return r.drain(work, err)
 		case <-o.Hangup:
-			reload(work, e, cfg, o)
+			r.hangup(work)
 		}
 	}
 }
 
-// drain stops the server. cause is why, nil when it was asked to.
-func drain(ctx context.Context, e *engine, log *zap.Logger, cause error) error {
-	log.Info("stopping", zap.Int("connections", e.server.Connections()))
+// drain stops the server, and lets jobs finish. cause is why, nil when it was asked to.
+func (r *running) drain(ctx context.Context, cause error) error {
+	log := r.o.Log
+	log.Info("stopping", zap.Int("connections", r.engine.server.Connections()))
 	start := time.Now()
-	err := e.server.Shutdown(ctx)
+	var both sync.WaitGroup
+	both.Go(func() { r.jobs.stop(ctx) })
+	err := r.engine.server.Shutdown(ctx)
+	both.Wait()
 	log.Info("stopped", zap.Duration("after", time.Since(start).Round(time.Millisecond)), zap.Error(err))
 	return cause
 }
@@ -115,25 +138,36 @@ func listen(ctx context.Context, cfg *config.Config) (all []namedListener, err e
 	return all, nil
 }
 
-// reload reads the configuration and the scripts anew; when anything is wrong
-// the old ones stay. started is the configuration that the server began with.
-func reload(ctx context.Context, e *engine, started *config.Config, o Options) {
+// hangup reads the configuration and the scripts anew and replaces the workers; when
+// anything is wrong the old ones stay.
+func (r *running) hangup(ctx context.Context) {
+	o := r.o
 	cfg, err := o.Reload()
 	if err != nil {
 		o.Log.Error("configuration not reloaded: the old one stays", zap.Error(err))
+		r.reloaded(nil, err)
 		return
 	}
-	if err := e.configure(ctx, cfg); err != nil {
+	queues, err := r.jobs.open(ctx, cfg)
+	if err == nil {
+		if err = r.engine.configure(ctx, cfg); err != nil {
+			queues.forget(ctx)
+		}
+	}
+	if err != nil {
 		o.Log.Error("scripts not reloaded: configuration and scripts stay as they were", zap.Error(err))
+		r.reloaded(nil, err)
 		return
 	}
+	r.jobs.use(ctx, queues)
+	r.reloaded(cfg, nil)
 	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
 		o.Level.SetLevel(level)
 	}
 	for _, w := range cfg.Warnings {
 		o.Log.Warn(w.String())
 	}
-	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(started, cfg)))
+	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(r.cfg, cfg)))
 }
 
 // needRestart names what a reload leaves as it was at the start.
@@ -144,6 +178,7 @@ func needRestart(started, cfg *config.Config) []string {
 			list = append(list, key)
 		}
 	}
+	differs("server.runtime", started.Server.Runtime, cfg.Server.Runtime)
 	differs("listen", started.Listen, cfg.Listen)
 	// One view for all: connections that hold and count something stay with the store.
 	differs("store.url", started.Store.URL, cfg.Store.URL)

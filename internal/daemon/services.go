@@ -8,6 +8,7 @@ import (
 
 	"pmilter/internal/auth"
 	"pmilter/internal/config"
+	"pmilter/internal/maildir"
 	"pmilter/internal/mailout"
 	"pmilter/internal/match"
 	"pmilter/internal/store"
@@ -21,6 +22,7 @@ type Services struct {
 	tables   *table.Tables
 	matchers *match.Cache
 	outside  *outside
+	maildirs *scriptMaildirs
 	store    store.Store
 	auth     *auth.Service
 	log      *zap.Logger
@@ -32,6 +34,7 @@ func NewServices(cfg *config.Config, log *zap.Logger) *Services {
 	s := &Services{
 		tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg),
 		store: store.NewMemory(time.Now), log: log,
+		maildirs: &scriptMaildirs{base: base(cfg), folders: cfg.Permissions.Maildir, open: map[string]*maildir.Maildir{}},
 	}
 	s.ResolveBy(cfg, s.outside.resolver)
 	return s
@@ -61,6 +64,7 @@ func (s *Services) ForScripts() script.Services {
 // ForJobs is those of filters and what only jobs may use.
 func (s *Services) ForJobs() script.Services {
 	all := s.ForScripts()
+	all.Maildirs = s.maildirs
 	all.Exec, all.SMTP = scriptExec{s.outside.dialer}, scriptSMTP{&mailout.Sender{Dialer: s.outside.dialer}}
 	return all
 }

@@ -25,11 +25,12 @@ func layers() []layer {
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
-			"script", "filter", "internal/testbed", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
+			"internal/jobs", "script", "filter", "internal/testbed", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
 			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
-			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout",
+			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout", "internal/maildir",
 		}},
+		{"internal/jobs", []string{"script", "internal/queue", "internal/prefork", "internal/event"}},
 		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter"}},
 		{"script", []string{"filter", "internal/event"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},

@@ -73,7 +73,46 @@ func (m *Maildir) Folder(name string) (*Maildir, error) {
 // nothing of it is left, as far as the file system lets us remove it.
 func (m *Maildir) Deliver(write func(io.Writer) error) (file string, err error) {
 	name := m.unique()
-	tmp := filepath.Join(m.path, "tmp", name)
+	return m.deliver(name, name, write)
+}
+
+// DeliverOnce is Deliver under a name that the caller gives, unless a message of that
+// name is there already, read or not: then it is left as it is, and isNew is false. Two
+// at the same time leave one message.
+func (m *Maildir) DeliverOnce(name string, write func(io.Writer) error) (file string, isNew bool, err error) {
+	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/:\x00\n") || len(name) > 200 {
+		return "", false, fmt.Errorf("maildir: %q cannot be a message's name", name)
+	}
+	if there := m.named(name); there != "" {
+		return there, false, nil
+	}
+	file, err = m.deliver(m.unique(), name, write)
+	return file, err == nil, err
+}
+
+// named is the file of that name, "" if there is none. Flags come after a colon (maildir(5)).
+func (m *Maildir) named(name string) string {
+	for _, folder := range []string{"new", "cur"} {
+		path := filepath.Join(m.path, folder, name)
+		if _, err := os.Lstat(path); err == nil {
+			return path
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(m.path, "cur"))
+	if err != nil {
+		return "" // the delivery will say what is wrong
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), name+":") {
+			return filepath.Join(m.path, "cur", e.Name())
+		}
+	}
+	return ""
+}
+
+// deliver writes to tmp under one name and renames to new under another.
+func (m *Maildir) deliver(first, name string, write func(io.Writer) error) (file string, err error) {
+	tmp := filepath.Join(m.path, "tmp", first)
 	if err := m.store(tmp, write); err != nil {
 		return "", fmt.Errorf("maildir: %w", errors.Join(err, remove(tmp)))
 	}

@@ -128,8 +128,20 @@ func (c *Claim) Retry(at time.Time) error {
 	return errors.Join(err, c.Release())
 }
 
+// Inherit has the programs that this process starts from now on hold the lock too,
+// until they end or the claim does: if this process is killed, nobody else takes the
+// event while they live.
+func (c *Claim) Inherit() error {
+	if _, err := unix.FcntlInt(c.file.Fd(), unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("queue %s: %w", c.q.o.Name, err)
+	}
+	return nil
+}
+
 // Release ends the claim and leaves the event as it is: it may be claimed again at once.
 func (c *Claim) Release() error {
+	// What a program inherited is let go of as well: the lock is of the open file (flock(2)).
+	_ = unix.Flock(int(c.file.Fd()), unix.LOCK_UN) // closing does it otherwise
 	if err := c.file.Close(); err != nil {
 		return fmt.Errorf("queue %s: %w", c.q.o.Name, err)
 	}
