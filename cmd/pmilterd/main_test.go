@@ -43,6 +43,9 @@ func TestScripts(t *testing.T) {
 		Cmds: storyCommands(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each end of a program takes a second
+			// Each story has a server of its own; others of this machine are none of its business.
+			env.Setenv("RUNTIME_DIRECTORY", filepath.Join(env.WorkDir, "run"))
+			env.Setenv("STATE_DIRECTORY", filepath.Join(env.WorkDir, "state"))
 			return nil
 		},
 		RequireExplicitExec: true,
