@@ -14,10 +14,16 @@ import (
 
 // main only wires the process to run, which a test can call too.
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks us to stop; a second one has its usual effect, so
-	// that somebody at a terminal is never held up by a drain.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		// The first signal asks us to stop; from before that is begun a second
+		// one has its usual effect, so that nobody is held up by a drain.
+		signal.Stop(signals)
+		stop()
+	}()
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
 	stop()
 	os.Exit(status)
