@@ -133,9 +133,9 @@ func TestHTTPModule(t *testing.T) {
 		`fetch(` + url("/big") + `, { maxSize: 1999 })`:                                                                                                         `NetworkError | EMSGSIZE | fetch: ` + strings.TrimPrefix(server.URL, "http://") + `: the answer is larger than 1999 bytes (maxSize)`,
 		`fetch("http://192.0.2.1/")`:                 `PermissionError |  | fetch: scripts may not reach 192.0.2.1:80: to allow it, write in pmilter.toml under [permissions]: net = ["` + strings.TrimPrefix(server.URL, "http://") + `", "192.0.2.1:80"]`,
 		`fetch("ftp://x/")`:                          `TypeError |  | fetch: the URL begins neither with http: nor with https:`,
-		`fetch(` + url("/") + `, { timeout: "x" })`:  `TypeError |  | fetch: timeout is "x": a time like "500ms", "10s" or "1d", or a number of milliseconds`,
+		`fetch(` + url("/") + `, { timeout: "x" })`:  `TypeError |  | fetch: timeout is "x": write a duration above 0: "500ms", "90s", "10m", "1d" or milliseconds`,
 		`fetch(` + url("/") + `, { maxSize: 1e12 })`: `RangeError |  | fetch: maxSize has 1000000000000 bytes: a value has at most 67108864 (max_value)`,
-		`fetch(` + url("/") + `, { tiemout: 1 })`:    `TypeError |  | fetch: no option "tiemout": there are method, headers, body, timeout, maxSize, redirect`,
+		`fetch(` + url("/") + `, { tiemout: 1 })`:    `TypeError |  | fetch: there is no option "tiemout", only: method, headers, body, timeout, maxSize, redirect`,
 		`fetch(` + url("/") + `, { redirect: "x" })`: `TypeError |  | fetch: redirect is "x": one of follow, manual, error`,
 	} {
 		if got := asked(t, `import { fetch } from "pmilter/http";`, expression, allow); got != want {
