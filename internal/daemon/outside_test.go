@@ -176,7 +176,7 @@ func TestNetModule(t *testing.T) {
 		`net.exchange("` + addr + `", new Uint8Array([65]), { until: "\0" }).then((b) => [...b].join())`: `"103,111,116,32,65,255,0"`,
 		`net.exchange("` + addr + `", "x", { maxSize: 3 })`:                                              `NetworkError | EMSGSIZE | net.exchange: ` + addr + `: the answer is larger than 3 bytes (maxSize)`,
 		`net.exchange("` + addr + `", "x", { until: "nope" })`:                                           `NetworkError | ECONNRESET | net.exchange: ` + addr + `: the connection ended before the answer did`,
-		`net.exchange("` + addr + `", "hang", { timeout: 50, until: "x" })`:                              `TimeoutError |  | net.exchange: no answer in time`,
+		`net.exchange("` + addr + `", "hang", { timeout: 50, until: "x" })`:                              `TimeoutError | ETIMEOUT | net.exchange: ` + addr + `: no answer in time`,
 		`net.exchange("` + addr + `", 5)`:                                                                `TypeError |  | net.exchange: the data is 5: a string or a Uint8Array is wanted`,
 		`net.exchange("192.0.2.1:1", "x")`:                                                               `PermissionError |  | net.exchange: scripts may not reach 192.0.2.1:1: to allow it, write in pmilter.toml under [permissions]: net = ["127.0.0.1", "192.0.2.1:1"]`,
 		`net.exchange("nonsense", "x")`:                                                                  `TypeError |  | net.exchange: "nonsense" is no address: write host:port, [IPv6]:port or unix:/path`,
