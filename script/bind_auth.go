@@ -3,7 +3,6 @@ package script
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/dop251/goja"
 
@@ -252,24 +251,4 @@ func (w *World) messageArg(fc goja.FunctionCall, call string) *filter.Message {
 		w.throw(errOver)
 	}
 	return m
-}
-
-// maxNames is how many strings a list of names may have.
-const maxNames = 1000
-
-// names is a list of strings.
-func (w *World) names(v goja.Value, what string) []string {
-	o, ok := v.(*goja.Object)
-	if !ok || o.ClassName() != "Array" {
-		panic(w.rt.NewTypeError("%s is no array", what))
-	}
-	n := o.Get("length").ToInteger()
-	if n > maxNames {
-		panic(w.rt.NewTypeError("%s has more than %d items", what, maxNames))
-	}
-	list := make([]string, 0, n)
-	for i := range int(n) {
-		list = append(list, bytesOf(orUndefined(o.Get(strconv.Itoa(i)))))
-	}
-	return list
 }

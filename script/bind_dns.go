@@ -129,13 +129,9 @@ func (w *World) zonesArg(call goja.FunctionCall, n int) []string {
 	if !ok || o.ClassName() != "Array" {
 		return []string{w.stringArg(call, n, "dns.dnsbl: the zone")}
 	}
-	length := o.Get("length").ToInteger()
-	if length == 0 || length > maxZones {
-		panic(w.rt.NewTypeError("dns.dnsbl: %d zones: 1 to %d are asked", length, maxZones))
-	}
-	zones := make([]string, 0, length)
-	for _, key := range o.Keys() {
-		zones = append(zones, bytesOf(o.Get(key)))
+	zones := w.names(o, "dns.dnsbl: the zones")
+	if len(zones) == 0 || len(zones) > maxZones {
+		panic(w.rt.NewTypeError("dns.dnsbl: %d zones: 1 to %d are asked", len(zones), maxZones))
 	}
 	return zones
 }

@@ -2,6 +2,7 @@ package script
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,6 +188,31 @@ func (w *World) members(writable goja.Flag, pairs []any) *goja.Object {
 		_ = o.DefineDataProperty(pairs[i].(string), value, writable, writable, goja.FLAG_TRUE)
 	}
 	return o
+}
+
+// maxNames is how many strings a list of names may have.
+const maxNames = 1000
+
+// names is a list of strings that a script gives.
+func (w *World) names(v goja.Value, what string) []string {
+	o, ok := v.(*goja.Object)
+	if !ok || o.ClassName() != "Array" {
+		panic(w.rt.NewTypeError("%s is no array", what))
+	}
+	list := make([]string, w.lengthArg(o, maxNames, what))
+	for i := range list {
+		list[i] = bytesOf(orUndefined(o.Get(strconv.Itoa(i))))
+	}
+	return list
+}
+
+// lengthArg is the length of an array that a script gives.
+func (w *World) lengthArg(array *goja.Object, most int64, what string) int {
+	n := array.Get("length").ToInteger()
+	if n > most {
+		panic(w.rt.NewTypeError("%s has more than %d items", what, most))
+	}
+	return int(n)
 }
 
 // texts is an array of strings.
