@@ -98,6 +98,9 @@ func (w *World) dnsReverse(call goja.FunctionCall) goja.Value {
 
 func (w *World) dnsBL(call goja.FunctionCall) goja.Value {
 	zones := w.zonesArg(call, 1)
+	if slices.Contains(zones, "") {
+		panic(w.rt.NewTypeError("dns.dnsbl: the name of a zone is empty"))
+	}
 	dns := w.set.o.Services.DNS
 	var ask func(ctx context.Context) (DNSListing, error)
 	if goja.IsNull(call.Argument(0)) { // session.client.ip of a client that has none

@@ -86,9 +86,10 @@ func TestDNSModule(t *testing.T) {
 		`dns.dnsbl("192.0.2.8", ["zen.example", "y.example"])`: `{"listed":false,"zones":[],"errors":[]}`,
 		`dns.dnsbl("192.0.2.7", ["broken.example", "zen.example"])`: `{"listed":true,"zones":[{"zone":"zen.example","codes":["127.0.0.2"]}],` +
 			`"errors":[{"zone":"broken.example","code":"ESERVFAIL","message":"\"7.2.0.192.broken.example\" A: the name server failed"}]}`,
-		`dns.dnsbl("192.0.2.7", "broken.example")`: `DNSError | ESERVFAIL | dns.dnsbl: "7.2.0.192.broken.example" A: the name server failed`,
-		`dns.dnsbl(null, "zen.example")`:           `{"listed":false,"zones":[],"errors":[]}`,
-		`dns.dnsbl("192.0.2.7", [])`:               `TypeError |  | dns.dnsbl: 0 zones: 1 to 64 are asked`,
+		`dns.dnsbl("192.0.2.7", "broken.example")`:    `DNSError | ESERVFAIL | dns.dnsbl: "7.2.0.192.broken.example" A: the name server failed`,
+		`dns.dnsbl(null, "zen.example")`:              `{"listed":false,"zones":[],"errors":[]}`,
+		`dns.dnsbl("192.0.2.7", ["zen.example", ""])`: `TypeError |  | dns.dnsbl: the name of a zone is empty`,
+		`dns.dnsbl("192.0.2.7", [])`:                  `TypeError |  | dns.dnsbl: 0 zones: 1 to 64 are asked`,
 	} {
 		for _, module := range []string{`import dns from "pmilter/dns";`, `import * as dns from "pmilter/dns";`} {
 			if got := asked(t, module, expression, use); got != want {
