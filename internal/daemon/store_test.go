@@ -79,8 +79,8 @@ func storeExpressions() map[string]string {
 		fails(`store.incr("k", { by: 0.5 })`):                                         `"TypeError: store.incr: by is 0.5: a whole number is wanted"`,
 		fails(`store.limit("k", { max: 0, per: "1h" })`):                              `"TypeError: store.limit: max is 0: a whole number above 0 is wanted"`,
 		fails(`store.limit("k")`):                                                     `"TypeError: store.limit: max and per are needed: { max: 10, per: \"1h\" }"`,
-		fails(`store.set("k", "a").then(() => store.incr("k"))`):                      `"StoreError not_a_number: store.incr: the value is no whole number"`,
-		fails(`store.set("k", 2 ** 53 - 1).then(() => store.incr("k"))`):              `"StoreError overflow: store.incr: the sum is past 9007199254740991"`,
+		fails(`store.set("k", "a").then(() => store.incr("k"))`):                      `"StoreError ENOTNUMBER: store.incr: the value is no whole number"`,
+		fails(`store.set("k", 2 ** 53 - 1).then(() => store.incr("k"))`):              `"StoreError EOVERFLOW: store.incr: the sum is past 9007199254740991"`,
 	}
 }
 
