@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dop251/goja"
+
+	"pmilter/filter"
 )
 
 // maxWaits is how much work a world may have under way outside at once.
@@ -18,6 +22,7 @@ const maxWaits = 1000
 type wait struct {
 	what   string
 	cancel context.CancelFunc
+	at     []goja.StackFrame // of the call that began it
 }
 
 // async begins work on a goroutine of its own and returns the promise of what
@@ -35,7 +40,7 @@ func async[T any](w *World, what string, work func(ctx context.Context) (T, erro
 	promise, resolve, reject := w.rt.NewPromise()
 	ctx, cancel := context.WithTimeout(context.Background(), w.callTime())
 	at := w.rt.CaptureCallStack(8, nil)
-	this := &wait{what, cancel}
+	this := &wait{what, cancel, at}
 	if w.waits == nil {
 		w.waits = map[*wait]struct{}{}
 	}
@@ -85,6 +90,32 @@ func (w *World) settled(v goja.Value) goja.Value {
 	return w.rt.ToValue(promise)
 }
 
+// late is the fault of a promise that is not settled at its deadline: it names
+// what is still under way, and the line if all of that began at one.
+func (w *World) late() *overrun {
+	e := &overrun{message: "its promise was not settled in time"}
+	var list []string
+	for this := range w.waits {
+		e.pos = position(this.at)
+		list = append(list, this.what+" at "+e.pos.String())
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	if len(list) != 1 {
+		e.pos = filter.Position{}
+	}
+	if len(list) > maxLate {
+		list = append(list[:maxLate], "...")
+	}
+	if len(list) > 0 {
+		e.message += ": no answer yet for " + strings.Join(list, ", ")
+	}
+	return e
+}
+
+// maxLate is how many calls a fault names.
+const maxLate = 5
+
 // stopWaits ends what is under way: nobody waits for it any more.
 func (w *World) stopWaits() {
 	for this := range w.waits {
@@ -103,8 +134,8 @@ func (w *World) effect(what string) {
 
 // exception is an error of Go's as scripts catch it: an Error whose name is the
 // error's Name() if it has one, "TimeoutError" for a deadline that passed, else
-// "Error"; with the property code if the error has a Code(). Its stack is where
-// the call was made.
+// "Error"; with the property code if the error has a Code(), or is a TimeoutError.
+// Its stack is where the call was made.
 func (w *World) exception(what string, err error, at []goja.StackFrame) goja.Value {
 	o, made := w.rt.New(w.rt.GlobalObject().Get("Error"), w.rt.ToValue(what+": "+message(err)))
 	if made != nil {
@@ -118,8 +149,9 @@ func (w *World) exception(what string, err error, at []goja.StackFrame) goja.Val
 	switch {
 	case errors.As(err, &named):
 		name = named.Name()
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		name = "TimeoutError"
+		set("code", "ETIMEOUT")
 	}
 	set("name", name)
 	var coded interface{ Code() string }
@@ -143,10 +175,15 @@ func (w *World) exception(what string, err error, at []goja.StackFrame) goja.Val
 	return o
 }
 
-// message is an error in a script's words.
+// message is an error in a script's words. One with a name speaks for itself.
 func message(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	var named interface{ Name() string }
+	if !errors.As(err, &named) && isTimeout(err) {
 		return "no answer in time"
 	}
 	return err.Error()
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }

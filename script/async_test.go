@@ -68,9 +68,9 @@ func TestAsync(t *testing.T) {
 		"result":   {`export async function mail() { return reject(await ask()); }`, say("yes", nil), "yes"},
 		"together": {`export async function mail() { return reject((await Promise.all([ask(), ask()])).join()); }`, say("yes", nil), "yes,yes"},
 		"named":    {caught, say("", codedError{}), "true,DNSError,ENOTFOUND,ask: no such host"},
-		"timeout":  {caught, say("", context.DeadlineExceeded), "true,TimeoutError,,ask: no answer in time"},
+		"timeout":  {caught, say("", context.DeadlineExceeded), "true,TimeoutError,ETIMEOUT,ask: no answer in time"},
 		"plain":    {caught, say("", errors.New("broken")), "true,Error,,ask: broken"},
-		"network":  {caught, say("", &net.OpError{Op: "dial", Err: context.DeadlineExceeded}), "true,TimeoutError,,ask: no answer in time"},
+		"network":  {caught, say("", &net.OpError{Op: "dial", Err: context.DeadlineExceeded}), "true,TimeoutError,ETIMEOUT,ask: no answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := askMail(t, tt.code, time.Minute, tt.work)
@@ -95,11 +95,36 @@ func TestAsyncDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopped := false
 		_, err := askMail(t, `export async function mail() { await ask(); }`, time.Second,
-			func(ctx context.Context) (string, error) { <-ctx.Done(); stopped = true; return "", ctx.Err() })
+			func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				stopped = true
+				time.Sleep(time.Second) // the deadline is seen first
+				return "", ctx.Err()
+			})
+		time.Sleep(time.Minute)
 		synctest.Wait()
-		if err == nil || !strings.Contains(err.Error(), "its promise was not settled in time") || !stopped {
+		want := "scripts/a.js:2:38: its promise was not settled in time: no answer yet for ask at scripts/a.js:2:38"
+		if err == nil || err.Error() != want || !stopped {
 			t.Errorf("%v, stopped %v", err, stopped)
 		}
+	})
+}
+
+// TestAsyncDeadlineOfMany: what is late is named, as much of it as a line holds.
+func TestAsyncDeadlineOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := askMail(t, "export async function mail() { await Promise.all([ask(), ask(),\n ask(),\n ask(),\n ask(),\n ask(),\n ask()]); }", time.Second,
+			func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				time.Sleep(time.Second) // the deadline is seen first
+				return "", ctx.Err()
+			})
+		want := "its promise was not settled in time: no answer yet for ask at scripts/a.js:2:51, ask at scripts/a.js:2:58, " +
+			"ask at scripts/a.js:3:2, ask at scripts/a.js:4:2, ask at scripts/a.js:5:2, ..."
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Minute)
 	})
 }
 

@@ -6,24 +6,6 @@ import (
 	"github.com/dop251/goja"
 )
 
-// facts is a plain object that scripts can only read, its keys in order.
-func (w *World) facts(pairs ...any) *goja.Object {
-	o := w.rt.NewObject()
-	for i := 0; i < len(pairs); i += 2 {
-		var v goja.Value
-		switch x := pairs[i+1].(type) {
-		case string:
-			v = w.text(x)
-		case goja.Value:
-			v = x
-		default:
-			v = w.rt.ToValue(x)
-		}
-		_ = o.DefineDataProperty(pairs[i].(string), v, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
-	}
-	return o
-}
-
 func (w *World) spfValue(r SPFResult) goja.Value {
 	return w.facts("result", r.Result, "domain", r.Domain, "explanation", r.Explanation, "identity", r.Identity, "sender", r.Sender)
 }
@@ -58,37 +40,23 @@ func (w *World) authResults(fc goja.FunctionCall) goja.Value {
 	if s.Message == nil {
 		w.throw(errNoMessage)
 	}
-	o, ok := fc.Argument(1).(*goja.Object)
-	if !ok {
+	o := w.settingsArg(fc, 1, call, "spf", "dkim", "dmarc", "arc", "authservId")
+	if o.o == nil {
 		panic(w.rt.NewTypeError("%s needs results: { spf, dkim, dmarc, arc }, any of them", call))
 	}
 	var r AuthResults
-	id := s.MTA().Hostname
-	for _, key := range o.Keys() {
-		v := o.Get(key)
-		if goja.IsUndefined(v) || goja.IsNull(v) {
-			continue
-		}
-		if key == "authservId" {
-			id = bytesOf(v)
-			continue
-		}
-		one, ok := v.(*goja.Object)
-		if !ok {
-			panic(w.rt.NewTypeError("%s: %s is no result", call, key))
-		}
-		switch key {
-		case "spf":
-			r.SPF = &SPFResult{w.member(one, "result"), w.member(one, "domain"), w.member(one, "identity"), w.member(one, "sender"), w.member(one, "explanation")}
-		case "dkim":
-			r.DKIM = w.dkimResults(one)
-		case "dmarc":
-			r.DMARC = &DMARCResult{Result: w.member(one, "result"), Policy: w.member(one, "policy"), Domain: w.member(one, "domain"), Reason: w.member(one, "reason")}
-		case "arc":
-			r.ARC = &ARCResult{Result: w.member(one, "result"), Error: w.member(one, "error")}
-		default:
-			panic(w.rt.NewTypeError("%s: %q is not known: there are spf, dkim, dmarc, arc and authservId", call, key))
-		}
+	id := o.text("authservId", s.MTA().Hostname)
+	if one := w.resultArg(o, "spf"); one != nil {
+		r.SPF = &SPFResult{w.member(one, "result"), w.member(one, "domain"), w.member(one, "identity"), w.member(one, "sender"), w.member(one, "explanation")}
+	}
+	if list := w.resultArg(o, "dkim"); list != nil {
+		r.DKIM = w.dkimResults(list)
+	}
+	if one := w.resultArg(o, "dmarc"); one != nil {
+		r.DMARC = &DMARCResult{Result: w.member(one, "result"), Policy: w.member(one, "policy"), Domain: w.member(one, "domain"), Reason: w.member(one, "reason")}
+	}
+	if one := w.resultArg(o, "arc"); one != nil {
+		r.ARC = &ARCResult{Result: w.member(one, "result"), Error: w.member(one, "error")}
 	}
 	service := w.set.o.Services.Auth
 	value, err := service.FormatResults(id, r)
@@ -98,6 +66,19 @@ func (w *World) authResults(fc goja.FunctionCall) goja.Value {
 	return goja.Undefined()
 }
 
+// resultArg is an option that is a result, nil if it is not given.
+func (w *World) resultArg(s settings, key string) *goja.Object {
+	v := s.get(key)
+	if v == nil {
+		return nil
+	}
+	one, ok := v.(*goja.Object)
+	if !ok {
+		s.fault(key, v, "a result is wanted")
+	}
+	return one
+}
+
 func (w *World) dkimResults(list *goja.Object) []DKIMResult {
 	if list.ClassName() != "Array" {
 		panic(w.rt.NewTypeError("dkim is no array of results"))
@@ -105,7 +86,7 @@ func (w *World) dkimResults(list *goja.Object) []DKIMResult {
 	n := min(list.Get("length").ToInteger(), maxNames)
 	results := []DKIMResult{}
 	for i := range int(n) {
-		one, ok := w.item(list, i).(*goja.Object)
+		one, ok := orUndefined(list.Get(strconv.Itoa(i))).(*goja.Object)
 		if !ok {
 			panic(w.rt.NewTypeError("dkim[%d] is no result", i))
 		}
@@ -115,13 +96,6 @@ func (w *World) dkimResults(list *goja.Object) []DKIMResult {
 		})
 	}
 	return results
-}
-
-func (w *World) item(list *goja.Object, i int) goja.Value {
-	if v := list.Get(strconv.Itoa(i)); v != nil {
-		return v
-	}
-	return goja.Undefined()
 }
 
 // member is a string of an object, "" when it is not there.

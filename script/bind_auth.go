@@ -3,7 +3,6 @@ package script
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/dop251/goja"
 
@@ -157,8 +156,9 @@ func (w *World) authARC(fc goja.FunctionCall) goja.Value {
 // authSign is auth.sign(message, { domain, selector, key, headers }).
 func (w *World) authSign(fc goja.FunctionCall) goja.Value {
 	m := w.messageArg(fc, "auth.sign")
-	o := SignOptions{Domain: w.needOption(fc, "domain"), Selector: w.needOption(fc, "selector"), Key: w.needOption(fc, "key")}
-	if list := fc.Argument(1).(*goja.Object).Get("headers"); list != nil && !goja.IsUndefined(list) {
+	s := w.settingsArg(fc, 1, "auth.sign", "domain", "selector", "key", "headers")
+	o := SignOptions{Domain: s.need("domain"), Selector: s.need("selector"), Key: s.need("key")}
+	if list := s.get("headers"); list != nil {
 		o.Headers = w.names(list, "auth.sign: headers")
 	}
 	sign, err := w.set.o.Services.Auth.Signer(o)
@@ -251,36 +251,4 @@ func (w *World) messageArg(fc goja.FunctionCall, call string) *filter.Message {
 		w.throw(errOver)
 	}
 	return m
-}
-
-// needOption is a string that the second argument must have.
-func (w *World) needOption(fc goja.FunctionCall, key string) string {
-	if _, ok := fc.Argument(1).(*goja.Object); !ok {
-		panic(w.rt.NewTypeError("auth.sign needs { domain, selector, key }"))
-	}
-	s := w.option(fc, 1, key)
-	if strings.TrimSpace(s) == "" {
-		panic(w.rt.NewTypeError("auth.sign needs %s", key))
-	}
-	return s
-}
-
-// maxNames is how many strings a list of names may have.
-const maxNames = 1000
-
-// names is a list of strings.
-func (w *World) names(v goja.Value, what string) []string {
-	o, ok := v.(*goja.Object)
-	if !ok || o.ClassName() != "Array" {
-		panic(w.rt.NewTypeError("%s is no array", what))
-	}
-	n := o.Get("length").ToInteger()
-	if n > maxNames {
-		panic(w.rt.NewTypeError("%s has more than %d items", what, maxNames))
-	}
-	list := make([]string, 0, n)
-	for i := range int(n) {
-		list = append(list, bytesOf(w.item(o, i)))
-	}
-	return list
 }

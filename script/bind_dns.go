@@ -98,6 +98,9 @@ func (w *World) dnsReverse(call goja.FunctionCall) goja.Value {
 
 func (w *World) dnsBL(call goja.FunctionCall) goja.Value {
 	zones := w.zonesArg(call, 1)
+	if slices.Contains(zones, "") {
+		panic(w.rt.NewTypeError("dns.dnsbl: the name of a zone is empty"))
+	}
 	dns := w.set.o.Services.DNS
 	var ask func(ctx context.Context) (DNSListing, error)
 	if goja.IsNull(call.Argument(0)) { // session.client.ip of a client that has none
@@ -129,13 +132,9 @@ func (w *World) zonesArg(call goja.FunctionCall, n int) []string {
 	if !ok || o.ClassName() != "Array" {
 		return []string{w.stringArg(call, n, "dns.dnsbl: the zone")}
 	}
-	length := o.Get("length").ToInteger()
-	if length == 0 || length > maxZones {
-		panic(w.rt.NewTypeError("dns.dnsbl: %d zones: 1 to %d are asked", length, maxZones))
-	}
-	zones := make([]string, 0, length)
-	for _, key := range o.Keys() {
-		zones = append(zones, bytesOf(o.Get(key)))
+	zones := w.names(o, "dns.dnsbl: the zones")
+	if len(zones) == 0 || len(zones) > maxZones {
+		panic(w.rt.NewTypeError("dns.dnsbl: %d zones: 1 to %d are asked", len(zones), maxZones))
 	}
 	return zones
 }

@@ -41,9 +41,7 @@ func (w *World) run(call goja.FunctionCall) goja.Value {
 	p := ExecProgram{Path: w.stringArg(call, 0, "exec.run: the program")}
 	at := 1
 	if list, ok := call.Argument(1).(*goja.Object); ok && list.ClassName() == "Array" {
-		for _, key := range list.Keys() {
-			p.Args = append(p.Args, bytesOf(list.Get(key)))
-		}
+		p.Args = w.names(list, "exec.run: the arguments")
 		at = 2
 	} else if goja.IsUndefined(call.Argument(1)) {
 		at = 2
@@ -79,11 +77,12 @@ func (w *World) environment(v goja.Value) []string {
 		panic(w.rt.NewTypeError("exec.run: env is %s, which is no object", shown(v)))
 	}
 	all := map[string]string{}
-	for _, key := range o.Keys() {
+	for _, e := range entriesOf(w.rt, o) {
+		key := textBytes(e.key)
 		if key == "" || strings.ContainsRune(key, '=') {
 			panic(w.rt.NewTypeError("exec.run: env: %.50q is no variable's name", key))
 		}
-		all[key] = bytesOf(o.Get(key))
+		all[key] = bytesOf(e.value)
 	}
 	var list []string
 	for _, key := range slices.Sorted(maps.Keys(all)) {

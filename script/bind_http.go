@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,21 +85,21 @@ func (w *World) headerPairs(v goja.Value) [][2]string {
 		panic(w.rt.NewTypeError("fetch: headers is %s: an object or an array of pairs is wanted", shown(v)))
 	}
 	var list [][2]string
-	keys := o.Keys()
-	if len(keys) > maxHeaders {
-		panic(w.rt.NewTypeError("fetch: more than %d headers", maxHeaders))
+	if o.ClassName() != "Array" {
+		for _, e := range entriesOf(w.rt, o) {
+			list = append(list, [2]string{textBytes(e.key), bytesOf(e.value)})
+		}
+	} else {
+		for i := range w.lengthArg(o, maxHeaders, "fetch: headers") {
+			pair, ok := o.Get(strconv.Itoa(i)).(*goja.Object)
+			if !ok || pair.ClassName() != "Array" || pair.Get("length").ToInteger() != 2 {
+				panic(w.rt.NewTypeError("fetch: headers: an element is no pair of name and value"))
+			}
+			list = append(list, [2]string{bytesOf(orUndefined(pair.Get("0"))), bytesOf(orUndefined(pair.Get("1")))})
+		}
 	}
-	for _, key := range keys {
-		value := o.Get(key)
-		if o.ClassName() != "Array" {
-			list = append(list, [2]string{key, bytesOf(value)})
-			continue
-		}
-		pair, ok := value.(*goja.Object)
-		if !ok || pair.ClassName() != "Array" || len(pair.Keys()) != 2 {
-			panic(w.rt.NewTypeError("fetch: headers: an element is no pair of name and value"))
-		}
-		list = append(list, [2]string{bytesOf(pair.Get("0")), bytesOf(pair.Get("1"))})
+	if len(list) > maxHeaders {
+		panic(w.rt.NewTypeError("fetch: more than %d headers", maxHeaders))
 	}
 	return list
 }

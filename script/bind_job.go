@@ -2,12 +2,6 @@ package script
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
-	"regexp"
-	"strconv"
-	"time"
 
 	"github.com/dop251/goja"
 )
@@ -83,7 +77,7 @@ func jobRetry(w *World, self any, call goja.FunctionCall) goja.Value {
 	if when := call.Argument(0); !goja.IsUndefined(when) {
 		after, err := spanOf(when)
 		if err != nil {
-			panic(w.rt.NewTypeError("job.retry: %s", err))
+			panic(w.rt.NewTypeError(`job.retry: %s is no time to wait: write "90s", "10m", "1d" or milliseconds`, shown(when)))
 		}
 		r.After = after
 	}
@@ -104,29 +98,4 @@ func (w *World) endJob(j *job, r JobResult) goja.Value {
 	}
 	throwError(w.rt, "Error", "the job ends here: %s", j.result.Ending)
 	return nil
-}
-
-// spanOf is a length of time: "90s", "10m", "1h30m", "2d", or milliseconds.
-func spanOf(v goja.Value) (time.Duration, error) {
-	const most = 100 * 365 * 24 * time.Hour
-	if goja.IsNumber(v) {
-		if ms := v.ToFloat(); ms >= 0 && ms <= float64(most/time.Millisecond) {
-			return time.Duration(math.Round(ms)) * time.Millisecond, nil
-		}
-		return 0, fmt.Errorf("%s is no number of milliseconds", shown(v))
-	}
-	text, ok := v.(goja.String)
-	if !ok {
-		return 0, fmt.Errorf(`%s is no time to wait: write "90s", "10m", "1d" or milliseconds`, shown(v))
-	}
-	parts := regexp.MustCompile(`^(?:(\d{1,5})d)?((?:\d{1,9}(?:h|ms|m|s))*)$`).FindStringSubmatch(text.String())
-	if parts == nil || parts[0] == "" {
-		return 0, fmt.Errorf(`%s is no time to wait: write "90s", "10m", "1d" or milliseconds`, shown(v))
-	}
-	days, _ := strconv.Atoi("0" + parts[1]) // at most five digits
-	d, err := time.ParseDuration("0s" + parts[2])
-	if d += time.Duration(days) * 24 * time.Hour; err != nil || d < 0 || d > most {
-		return 0, errors.New("that is too long to wait")
-	}
-	return d, nil
 }

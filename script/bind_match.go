@@ -38,11 +38,7 @@ func (w *World) matcherExport(string) goja.Value {
 		if w.set.o.Services.Matchers == nil {
 			panic(w.rt.NewTypeError("matcher: there are no matchers here"))
 		}
-		ignoreCase := false
-		if o, ok := call.Argument(1).(*goja.Object); ok {
-			v := o.Get("ignoreCase")
-			ignoreCase = v != nil && v.ToBoolean()
-		}
+		ignoreCase := w.settingsArg(call, 1, "matcher", "ignoreCase").flag("ignoreCase")
 		patterns := w.patternsArg(call.Argument(0), ignoreCase)
 		var m Matcher
 		var err error

@@ -62,9 +62,7 @@ func (w *World) sendMail(call goja.FunctionCall) goja.Value {
 	}
 	to := need("to")
 	if list, ok := to.(*goja.Object); ok && list.ClassName() == "Array" {
-		for _, key := range list.Keys() {
-			m.To = append(m.To, bytesOf(list.Get(key)))
-		}
+		m.To = w.names(list, "smtp.send: to")
 	} else {
 		m.To = []string{bytesOf(to)}
 	}

@@ -3,12 +3,6 @@ package script
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -35,8 +29,6 @@ const (
 	maxStoreValue = 1 << 20
 	// maxSafe is Number.MAX_SAFE_INTEGER.
 	maxSafe = 1<<53 - 1
-	// maxSpan bounds durations.
-	maxSpan = 36500 * 24 * time.Hour
 )
 
 func storeModule() module {
@@ -90,14 +82,14 @@ func (c *storeCall) get() goja.Value {
 }
 
 func (c *storeCall) set() goja.Value {
-	key, value, ttl := c.key(), c.value(), c.options(2, "ttl").span("ttl", 0)
+	key, value, ttl := c.key(), c.value(), c.options(2, "ttl").duration("ttl", 0)
 	return ask(c, func(ctx context.Context) (bool, error) {
 		return false, c.store.Set(ctx, key, value, ttl)
 	}, func(bool) goja.Value { return goja.Undefined() })
 }
 
 func (c *storeCall) add() goja.Value {
-	key, value, ttl := c.key(), c.value(), c.options(2, "ttl").span("ttl", 0)
+	key, value, ttl := c.key(), c.value(), c.options(2, "ttl").duration("ttl", 0)
 	return ask(c, func(ctx context.Context) (bool, error) { return c.store.Add(ctx, key, value, ttl) }, c.boolean)
 }
 
@@ -111,7 +103,7 @@ func (c *storeCall) boolean(b bool) goja.Value { return c.w.rt.ToValue(b) }
 
 func (c *storeCall) incr() goja.Value {
 	key, o := c.key(), c.options(1, "by", "ttl")
-	by, ttl := o.whole("by", 1, -maxSafe), o.span("ttl", 0)
+	by, ttl := o.whole("by", 1, -maxSafe), o.duration("ttl", 0)
 	return ask(c, func(ctx context.Context) (int64, error) { return c.store.Incr(ctx, key, by, ttl) },
 		func(sum int64) goja.Value { return c.w.rt.ToValue(sum) })
 }
@@ -125,7 +117,7 @@ type counted struct {
 
 func (c *storeCall) limit() goja.Value {
 	key, o := c.key(), c.options(1, "max", "per")
-	most, per := o.whole("max", 0, 1), o.span("per", 0)
+	most, per := o.whole("max", 0, 1), o.duration("per", 0)
 	if most == 0 || per == 0 {
 		panic(c.w.rt.NewTypeError(`%s: max and per are needed: { max: 10, per: "1h" }`, c.what))
 	}
@@ -210,101 +202,7 @@ func (c *storeCall) value() []byte {
 	return w.out
 }
 
-// storeOptions is the object that a call may end with.
-type storeOptions struct {
-	*storeCall
-	o *goja.Object // nil: none
-}
-
 // options is argument n, which has no other keys than those.
-func (c *storeCall) options(n int, known ...string) storeOptions {
-	v := c.args.Argument(n)
-	if goja.IsUndefined(v) || goja.IsNull(v) {
-		return storeOptions{c, nil}
-	}
-	o, ok := v.(*goja.Object)
-	if !ok {
-		panic(c.w.rt.NewTypeError("%s: the options are %s, which is no object", c.what, shown(v)))
-	}
-	for _, key := range o.Keys() {
-		if !slices.Contains(known, key) {
-			panic(c.w.rt.NewTypeError("%s: there is no option %.50q, only: %s", c.what, key, strings.Join(known, ", ")))
-		}
-	}
-	return storeOptions{c, o}
-}
-
-// given is an option, or nil.
-func (o storeOptions) given(key string) goja.Value {
-	if o.o == nil {
-		return nil
-	}
-	if v := o.o.Get(key); v != nil && !goja.IsUndefined(v) && !goja.IsNull(v) {
-		return v
-	}
-	return nil
-}
-
-// whole is an option that is a whole number, at least least.
-func (o storeOptions) whole(key string, otherwise, least int64) int64 {
-	v := o.given(key)
-	if v == nil {
-		return otherwise
-	}
-	if n := v.ToInteger(); goja.IsNumber(v) && v.ToFloat() == float64(n) && n >= least && n <= maxSafe {
-		return n
-	}
-	want := "a whole number"
-	if least > 0 {
-		want += " above 0"
-	}
-	panic(o.w.rt.NewTypeError("%s: %s is %s, not %s", o.what, key, shown(v), want))
-}
-
-// span is an option that is a duration, above 0.
-func (o storeOptions) span(key string, otherwise time.Duration) time.Duration {
-	v := o.given(key)
-	if v == nil {
-		return otherwise
-	}
-	d, err := lifetime(v)
-	if err != nil || d <= 0 || d > maxSpan {
-		panic(o.w.rt.NewTypeError(`%s: %s is %s, not a duration: write "90s", "10m", "1d" or milliseconds`, o.what, key, shown(v)))
-	}
-	return d
-}
-
-var errSpan = errors.New("no duration")
-
-// lifetime is a duration: "90s", "1h30m", "1d", "1d12h", or a number of milliseconds.
-func lifetime(v goja.Value) (time.Duration, error) {
-	if goja.IsNumber(v) {
-		ms := v.ToFloat()
-		if !(ms > 0 && ms <= float64(maxSpan.Milliseconds())) { // NaN too
-			return 0, errSpan
-		}
-		return time.Duration(math.Ceil(ms)) * time.Millisecond, nil
-	}
-	text, ok := v.(goja.String)
-	if !ok || text.Length() > 100 {
-		return 0, errSpan
-	}
-	days, rest := time.Duration(0), text.String()
-	if before, after, ok := strings.Cut(rest, "d"); ok {
-		n, err := strconv.ParseUint(before, 10, 16)
-		if err != nil {
-			return 0, errSpan
-		}
-		if days, rest = time.Duration(n)*24*time.Hour, after; rest == "" {
-			return days, nil
-		}
-	}
-	if rest == "" || rest[0] == '-' || rest[0] == '+' {
-		return 0, errSpan
-	}
-	d, err := time.ParseDuration(rest)
-	if err != nil || d > maxSpan {
-		return 0, fmt.Errorf("%w: %w", errSpan, err)
-	}
-	return days + d, nil
+func (c *storeCall) options(n int, known ...string) settings {
+	return c.w.settingsArg(c.args, n, c.what, known...)
 }

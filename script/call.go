@@ -109,7 +109,7 @@ func (w *World) await(p *goja.Promise, deadline time.Time) (goja.Value, error) {
 			return nil, &answerError{message: "waits for a promise that nothing can settle"}
 		}
 		if !w.sleep(deadline) {
-			return nil, &overrun{message: "its promise was not settled in time"}
+			return nil, w.late()
 		}
 		if err := w.stretch(deadline, func() error { w.runTasks(); return nil }); err != nil {
 			return nil, err

@@ -5,7 +5,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dop251/goja"
 )
@@ -73,8 +75,8 @@ func (w *World) paramsArg(call goja.FunctionCall, n int) string {
 		panic(w.rt.NewTypeError("the ESMTP parameters are no object"))
 	}
 	var list []string
-	for _, key := range o.Keys() {
-		value := bytesOf(o.Get(key))
+	for _, e := range entriesOf(w.rt, o) {
+		key, value := textBytes(e.key), bytesOf(e.value)
 		if key == "" || strings.ContainsAny(key, " =\r\n\x00") || strings.ContainsAny(value, " \r\n\x00") {
 			panic(w.rt.NewTypeError("%q is no ESMTP parameter", key+"="+value))
 		}
@@ -85,6 +87,55 @@ func (w *World) paramsArg(call goja.FunctionCall, n int) string {
 	}
 	return strings.Join(list, " ")
 }
+
+// entry is a property of an object.
+type entry struct {
+	key   goja.String
+	value goja.Value
+}
+
+// entriesOf is an object's own enumerable properties but for symbols, in order.
+// goja's Keys and Get lose what is no Unicode in a name, and the value with it;
+// that mail's text is a name happens.
+func entriesOf(rt *goja.Runtime, o *goja.Object) []entry {
+	names := o.Keys()
+	list := make([]entry, 0, len(names))
+	exact := true
+	for _, name := range names {
+		exact = exact && !lossy(name)
+		list = append(list, entry{rt.ToValue(name).(goja.String), nil})
+	}
+	if exact {
+		for i, name := range names {
+			list[i].value = orUndefined(o.Get(name))
+		}
+		return list
+	}
+	object, _ := rt.GlobalObject().Get("Object").(*goja.Object)
+	if object == nil {
+		panic(rt.NewTypeError("Object is gone"))
+	}
+	entries, ok := goja.AssertFunction(object.Get("entries"))
+	if !ok {
+		panic(rt.NewTypeError("Object.entries is gone"))
+	}
+	pairs, err := entries(object, o)
+	throwAgain(err)
+	list = list[:0]
+	for i := range len(names) {
+		pair, _ := pairs.ToObject(rt).Get(strconv.Itoa(i)).(*goja.Object)
+		if pair == nil {
+			break
+		}
+		if key, ok := pair.Get("0").(goja.String); ok {
+			list = append(list, entry{key, orUndefined(pair.Get("1"))})
+		}
+	}
+	return list
+}
+
+// lossy tells whether a property's name, as goja's Keys gives it, may be another one.
+func lossy(name string) bool { return strings.ContainsRune(name, utf8.RuneError) }
 
 // uint8Array is a copy-free Uint8Array on data, which must not be used otherwise.
 func (w *World) uint8Array(data []byte) goja.Value {

@@ -2,6 +2,7 @@ package script
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -331,18 +332,30 @@ func (w *jsonWriter) members(o *goja.Object, outer string) {
 	}
 	w.write("{")
 	empty := true
-	for _, key := range keys {
+	member := func(key goja.String, value goja.Value) {
 		before := len(w.out)
 		w.next(empty)
-		w.quote(w.rt.ToValue(key).(goja.String))
+		w.quote(key)
 		w.write(":")
 		if w.gap != "" {
 			w.write(" ")
 		}
-		if w.property(key, o, orUndefined(o.Get(key))) {
+		if w.property(key.String(), o, value) {
 			empty = false
 		} else {
 			w.out = w.out[:before]
+		}
+	}
+	if !w.hasList && slices.ContainsFunc(keys, lossy) {
+		for _, e := range entriesOf(w.rt, o) {
+			if !w.rt.ToValue(e.key.String()).StrictEquals(e.key) {
+				w.refuse("a property whose name is no Unicode text")
+			}
+			member(e.key, e.value)
+		}
+	} else {
+		for _, key := range keys {
+			member(w.rt.ToValue(key).(goja.String), orUndefined(o.Get(key)))
 		}
 	}
 	w.end(empty, outer, "}")

@@ -1,7 +1,6 @@
 package script
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +27,11 @@ func (w *World) settingsArg(call goja.FunctionCall, n int, what string, known ..
 		panic(w.rt.NewTypeError("%s: the options are %s, which is no object", what, shown(v)))
 	}
 	for _, key := range o.Keys() {
-		if !slices.Contains(known, key) {
-			panic(w.rt.NewTypeError("%s: no option %.50q: there are %s", what, key, strings.Join(known, ", ")))
+		switch {
+		case len(known) == 0:
+			panic(w.rt.NewTypeError("%s takes no options: there is no %.50q", what, key))
+		case !slices.Contains(known, key):
+			panic(w.rt.NewTypeError("%s: there is no option %.50q, only: %s", what, key, strings.Join(known, ", ")))
 		}
 	}
 	return settings{w, o, what}
@@ -64,6 +66,15 @@ func (s settings) text(key, otherwise string) string {
 	return textBytes(t)
 }
 
+// need is an option that is a string with something in it, and must be there.
+func (s settings) need(key string) string {
+	t := s.text(key, "")
+	if strings.TrimSpace(t) == "" {
+		panic(s.w.rt.NewTypeError("%s: %s is missing", s.what, key))
+	}
+	return t
+}
+
 // word is an option that is one of some words, the first of which is the default.
 func (s settings) word(key string, words ...string) string {
 	t := s.text(key, words[0])
@@ -91,37 +102,28 @@ func (s settings) duration(key string, otherwise time.Duration) time.Duration {
 	if v == nil {
 		return otherwise
 	}
-	var d time.Duration
-	switch {
-	case goja.IsNumber(v):
-		if ms := v.ToFloat(); ms > 0 && ms < math.MaxInt64/1e6 {
-			d = time.Duration(ms * 1e6)
-		}
-	default:
-		if t, ok := v.(goja.String); ok {
-			d = parseSpan(t.String())
-		}
-	}
-	if d <= 0 {
-		s.fault(key, v, `a time like "500ms", "10s" or "1d", or a number of milliseconds`)
+	d, err := spanOf(v)
+	if err != nil || d <= 0 {
+		s.fault(key, v, `write a duration above 0: "500ms", "90s", "10m", "1d" or milliseconds`)
 	}
 	return d
 }
 
-// parseSpan is a time like "90s", "1h30m" or "2d"; 0 for nonsense.
-func parseSpan(t string) time.Duration {
-	if days, ok := strings.CutSuffix(t, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0
-		}
-		return time.Duration(n) * 24 * time.Hour
+// whole is an option that is a whole number, at least least.
+func (s settings) whole(key string, otherwise, least int64) int64 {
+	v := s.get(key)
+	if v == nil {
+		return otherwise
 	}
-	d, err := time.ParseDuration(t)
-	if err != nil {
-		return 0
+	if n := v.ToInteger(); goja.IsNumber(v) && v.ToFloat() == float64(n) && n >= least && n <= maxSafe {
+		return n
 	}
-	return d
+	want := "a whole number"
+	if least > 0 {
+		want += " above 0"
+	}
+	s.fault(key, v, want+" is wanted")
+	return 0
 }
 
 // size is an option in bytes: at most max_value, which bounds the default, too.
@@ -164,7 +166,12 @@ func (w *World) bytesValue(v goja.Value, what string) []byte {
 }
 
 // object is a plain object of some values, in order.
-func (w *World) object(pairs ...any) *goja.Object {
+func (w *World) object(pairs ...any) *goja.Object { return w.members(goja.FLAG_TRUE, pairs) }
+
+// facts is an object like that which scripts can only read.
+func (w *World) facts(pairs ...any) *goja.Object { return w.members(goja.FLAG_FALSE, pairs) }
+
+func (w *World) members(writable goja.Flag, pairs []any) *goja.Object {
 	o := w.rt.NewObject()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		value, ok := pairs[i+1].(goja.Value)
@@ -178,9 +185,34 @@ func (w *World) object(pairs ...any) *goja.Object {
 				value = w.rt.ToValue(v)
 			}
 		}
-		_ = o.DefineDataProperty(pairs[i].(string), value, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		_ = o.DefineDataProperty(pairs[i].(string), value, writable, writable, goja.FLAG_TRUE)
 	}
 	return o
+}
+
+// maxNames is how many strings a list of names may have.
+const maxNames = 1000
+
+// names is a list of strings that a script gives.
+func (w *World) names(v goja.Value, what string) []string {
+	o, ok := v.(*goja.Object)
+	if !ok || o.ClassName() != "Array" {
+		panic(w.rt.NewTypeError("%s is no array", what))
+	}
+	list := make([]string, w.lengthArg(o, maxNames, what))
+	for i := range list {
+		list[i] = bytesOf(orUndefined(o.Get(strconv.Itoa(i))))
+	}
+	return list
+}
+
+// lengthArg is the length of an array that a script gives.
+func (w *World) lengthArg(array *goja.Object, most int64, what string) int {
+	n := array.Get("length").ToInteger()
+	if n > most {
+		panic(w.rt.NewTypeError("%s has more than %d items", what, most))
+	}
+	return int(n)
 }
 
 // texts is an array of strings.

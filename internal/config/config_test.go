@@ -234,27 +234,6 @@ func TestSchemaNamesEachKeyOnce(t *testing.T) {
 	}
 }
 
-func TestParseDuration(t *testing.T) {
-	t.Parallel()
-	good := map[string]time.Duration{
-		"8s": 8 * time.Second, "1h": time.Hour, "14d": 14 * 24 * time.Hour, "1d12h": 36 * time.Hour,
-		"1h30m": 90 * time.Minute, "1.5h": 90 * time.Minute, "500ms": 500 * time.Millisecond, "0": 0, "0d": 0,
-		"36500d": 36500 * 24 * time.Hour,
-	}
-	for s, want := range good {
-		if got, err := ParseDuration(s); err != nil || got != want {
-			t.Errorf("%q: got %v %v, want %v", s, got, err, want)
-		}
-	}
-	for _, s := range []string{
-		"", "8", "s", "-8s", "+8s", "8 s", "d", "-1d", "+1d", "1.5d", "1d-2h", "1d2d", "8sec", "36501d", "99999999999d", "1000000h", "∞",
-	} {
-		if got, err := ParseDuration(s); err == nil {
-			t.Errorf("%q is taken as %v", s, got)
-		}
-	}
-}
-
 func TestParseSize(t *testing.T) {
 	t.Parallel()
 	good := map[string]int64{

@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"pmilter/internal/milter"
+	"pmilter/internal/span"
 )
 
 // text is any string.
@@ -50,7 +51,7 @@ func duration(to *time.Duration, least time.Duration) setter {
 		if !ok {
 			return
 		}
-		d, err := ParseDuration(s)
+		d, err := span.Parse(s)
 		switch {
 		case err != nil:
 			l.fault(v.at, "%s: %q is %s", name, s, err)

@@ -277,10 +277,10 @@ export async function eom(s) {
 TypeError: the message has not arrived yet: this is for handlers at its end (without options.early)
 TypeError: auth.spf is called with the session
 TypeError: auth.dkim is called with session.message
-TypeError: auth.sign needs { domain, selector, key }
-TypeError: auth.sign needs key
+TypeError: auth.sign: domain is missing
+TypeError: auth.sign: key is missing
 TypeError: auth.sign: key file /etc/passwd: no private key in PEM that is RSA or Ed25519 (PKCS#1 or PKCS#8)
-TypeError: auth.authenticationResults: "spfs" is not known: there are spf, dkim, dmarc, arc and authservId
+TypeError: auth.authenticationResults: there is no option "spfs", only: spf, dkim, dmarc, arc, authservId
 TypeError: dkim is no array of results
 TypeError: "a b" is no authserv-id: it must be like a host's name
 `

@@ -86,9 +86,10 @@ func TestDNSModule(t *testing.T) {
 		`dns.dnsbl("192.0.2.8", ["zen.example", "y.example"])`: `{"listed":false,"zones":[],"errors":[]}`,
 		`dns.dnsbl("192.0.2.7", ["broken.example", "zen.example"])`: `{"listed":true,"zones":[{"zone":"zen.example","codes":["127.0.0.2"]}],` +
 			`"errors":[{"zone":"broken.example","code":"ESERVFAIL","message":"\"7.2.0.192.broken.example\" A: the name server failed"}]}`,
-		`dns.dnsbl("192.0.2.7", "broken.example")`: `DNSError | ESERVFAIL | dns.dnsbl: "7.2.0.192.broken.example" A: the name server failed`,
-		`dns.dnsbl(null, "zen.example")`:           `{"listed":false,"zones":[],"errors":[]}`,
-		`dns.dnsbl("192.0.2.7", [])`:               `TypeError |  | dns.dnsbl: 0 zones: 1 to 64 are asked`,
+		`dns.dnsbl("192.0.2.7", "broken.example")`:    `DNSError | ESERVFAIL | dns.dnsbl: "7.2.0.192.broken.example" A: the name server failed`,
+		`dns.dnsbl(null, "zen.example")`:              `{"listed":false,"zones":[],"errors":[]}`,
+		`dns.dnsbl("192.0.2.7", ["zen.example", ""])`: `TypeError |  | dns.dnsbl: the name of a zone is empty`,
+		`dns.dnsbl("192.0.2.7", [])`:                  `TypeError |  | dns.dnsbl: 0 zones: 1 to 64 are asked`,
 	} {
 		for _, module := range []string{`import dns from "pmilter/dns";`, `import * as dns from "pmilter/dns";`} {
 			if got := asked(t, module, expression, use); got != want {
@@ -133,9 +134,9 @@ func TestHTTPModule(t *testing.T) {
 		`fetch(` + url("/big") + `, { maxSize: 1999 })`:                                                                                                         `NetworkError | EMSGSIZE | fetch: ` + strings.TrimPrefix(server.URL, "http://") + `: the answer is larger than 1999 bytes (maxSize)`,
 		`fetch("http://192.0.2.1/")`:                 `PermissionError |  | fetch: scripts may not reach 192.0.2.1:80: to allow it, write in pmilter.toml under [permissions]: net = ["` + strings.TrimPrefix(server.URL, "http://") + `", "192.0.2.1:80"]`,
 		`fetch("ftp://x/")`:                          `TypeError |  | fetch: the URL begins neither with http: nor with https:`,
-		`fetch(` + url("/") + `, { timeout: "x" })`:  `TypeError |  | fetch: timeout is "x": a time like "500ms", "10s" or "1d", or a number of milliseconds`,
+		`fetch(` + url("/") + `, { timeout: "x" })`:  `TypeError |  | fetch: timeout is "x": write a duration above 0: "500ms", "90s", "10m", "1d" or milliseconds`,
 		`fetch(` + url("/") + `, { maxSize: 1e12 })`: `RangeError |  | fetch: maxSize has 1000000000000 bytes: a value has at most 67108864 (max_value)`,
-		`fetch(` + url("/") + `, { tiemout: 1 })`:    `TypeError |  | fetch: no option "tiemout": there are method, headers, body, timeout, maxSize, redirect`,
+		`fetch(` + url("/") + `, { tiemout: 1 })`:    `TypeError |  | fetch: there is no option "tiemout", only: method, headers, body, timeout, maxSize, redirect`,
 		`fetch(` + url("/") + `, { redirect: "x" })`: `TypeError |  | fetch: redirect is "x": one of follow, manual, error`,
 	} {
 		if got := asked(t, `import { fetch } from "pmilter/http";`, expression, allow); got != want {
@@ -176,7 +177,7 @@ func TestNetModule(t *testing.T) {
 		`net.exchange("` + addr + `", new Uint8Array([65]), { until: "\0" }).then((b) => [...b].join())`: `"103,111,116,32,65,255,0"`,
 		`net.exchange("` + addr + `", "x", { maxSize: 3 })`:                                              `NetworkError | EMSGSIZE | net.exchange: ` + addr + `: the answer is larger than 3 bytes (maxSize)`,
 		`net.exchange("` + addr + `", "x", { until: "nope" })`:                                           `NetworkError | ECONNRESET | net.exchange: ` + addr + `: the connection ended before the answer did`,
-		`net.exchange("` + addr + `", "hang", { timeout: 50, until: "x" })`:                              `TimeoutError |  | net.exchange: no answer in time`,
+		`net.exchange("` + addr + `", "hang", { timeout: 50, until: "x" })`:                              `TimeoutError | ETIMEOUT | net.exchange: ` + addr + `: no answer in time`,
 		`net.exchange("` + addr + `", 5)`:                                                                `TypeError |  | net.exchange: the data is 5: a string or a Uint8Array is wanted`,
 		`net.exchange("192.0.2.1:1", "x")`:                                                               `PermissionError |  | net.exchange: scripts may not reach 192.0.2.1:1: to allow it, write in pmilter.toml under [permissions]: net = ["127.0.0.1", "192.0.2.1:1"]`,
 		`net.exchange("nonsense", "x")`:                                                                  `TypeError |  | net.exchange: "nonsense" is no address: write host:port, [IPv6]:port or unix:/path`,

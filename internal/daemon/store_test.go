@@ -73,13 +73,14 @@ func storeExpressions() map[string]string {
 		fails(`store.get("")`):                                                        `"TypeError: store.get: the key is empty"`,
 		fails(`store.get("k".repeat(1025))`):                                          `"RangeError: store.get: the key has 1025 bytes: at most 1024"`,
 		fails(`store.set("k", 1, { ttll: "1h" })`):                                    `"TypeError: store.set: there is no option \"ttll\", only: ttl"`,
-		fails(`store.set("k", 1, { ttl: "1 hour" })`):                                 `"TypeError: store.set: ttl is \"1 hour\", not a duration: write \"90s\", \"10m\", \"1d\" or milliseconds"`,
-		fails(`store.set("k", 1, { ttl: -1 })`):                                       `"TypeError: store.set: ttl is -1, not a duration: write \"90s\", \"10m\", \"1d\" or milliseconds"`,
-		fails(`store.incr("k", { by: 0.5 })`):                                         `"TypeError: store.incr: by is 0.5, not a whole number"`,
-		fails(`store.limit("k", { max: 0, per: "1h" })`):                              `"TypeError: store.limit: max is 0, not a whole number above 0"`,
+		fails(`store.set("k", 1, { ttl: "1 hour" })`):                                 `"TypeError: store.set: ttl is \"1 hour\": write a duration above 0: \"500ms\", \"90s\", \"10m\", \"1d\" or milliseconds"`,
+		fails(`store.set("k", 1, { ttl: -1 })`):                                       `"TypeError: store.set: ttl is -1: write a duration above 0: \"500ms\", \"90s\", \"10m\", \"1d\" or milliseconds"`,
+		fails(`store.get("k", { ttl: 1 })`):                                           `"TypeError: store.get takes no options: there is no \"ttl\""`,
+		fails(`store.incr("k", { by: 0.5 })`):                                         `"TypeError: store.incr: by is 0.5: a whole number is wanted"`,
+		fails(`store.limit("k", { max: 0, per: "1h" })`):                              `"TypeError: store.limit: max is 0: a whole number above 0 is wanted"`,
 		fails(`store.limit("k")`):                                                     `"TypeError: store.limit: max and per are needed: { max: 10, per: \"1h\" }"`,
-		fails(`store.set("k", "a").then(() => store.incr("k"))`):                      `"StoreError not_a_number: store.incr: the value is no whole number"`,
-		fails(`store.set("k", 2 ** 53 - 1).then(() => store.incr("k"))`):              `"StoreError overflow: store.incr: the sum is past 9007199254740991"`,
+		fails(`store.set("k", "a").then(() => store.incr("k"))`):                      `"StoreError ENOTNUMBER: store.incr: the value is no whole number"`,
+		fails(`store.set("k", 2 ** 53 - 1).then(() => store.incr("k"))`):              `"StoreError EOVERFLOW: store.incr: the sum is past 9007199254740991"`,
 	}
 }
 

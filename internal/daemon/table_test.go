@@ -48,19 +48,21 @@ func TestTableFault(t *testing.T) {
 func TestMatcher(t *testing.T) {
 	const m = `import { matcher } from "pmilter/match";` + "\n"
 	for code, want := range map[string]string{
-		`matcher(["he", "she", /h\w+s/]).find("ushers")`:                           "0,1,2",
-		`matcher(["he"]).test("HE") + "," + matcher(["he"]).test("the")`:           "false,true",
-		`matcher(["HE", /X\d/], { ignoreCase: true }).find("the x5")`:              "0,1",
-		`matcher([/a.b/s, /^b/m, /A/i]).find("a\nb")`:                              "0,1,2",
-		`matcher([/a.b/, /^b/, /A/]).find("a\nb")`:                                 "",
-		`matcher(["ü", /^\u{1F600}$/u]).find("\u{1F600}")`:                         "1",
-		`matcher(["b"]).find(new TextEncoder().encode("abc"))`:                     "0",
-		`matcher(["b"]).find(new Uint8Array([97, 98, 99]).subarray(2))`:            "",
-		`(() => { try { matcher([/(?=x)/]) } catch (e) { return e.name } })()`:     "TypeError",
-		`(() => { try { matcher([5]) } catch (e) { return e.message } })()`:        "matcher: pattern 0 is 5, and neither a string nor a RegExp",
-		`(() => { try { matcher("x") } catch (e) { return e.message } })()`:        `matcher: the patterns are "x", which is no array`,
-		`(() => { try { matcher([""]) } catch (e) { return e.message } })()`:       "match: an empty word is in every text",
-		`(() => { try { matcher(["x"]).test(5) } catch (e) { return e.name } })()`: "TypeError",
+		`matcher(["he", "she", /h\w+s/]).find("ushers")`:                                            "0,1,2",
+		`matcher(["he"]).test("HE") + "," + matcher(["he"]).test("the")`:                            "false,true",
+		`matcher(["HE", /X\d/], { ignoreCase: true }).find("the x5")`:                               "0,1",
+		`matcher([/a.b/s, /^b/m, /A/i]).find("a\nb")`:                                               "0,1,2",
+		`matcher([/a.b/, /^b/, /A/]).find("a\nb")`:                                                  "",
+		`matcher(["ü", /^\u{1F600}$/u]).find("\u{1F600}")`:                                          "1",
+		`matcher(["b"]).find(new TextEncoder().encode("abc"))`:                                      "0",
+		`matcher(["b"]).find(new Uint8Array([97, 98, 99]).subarray(2))`:                             "",
+		`(() => { try { matcher([/(?=x)/]) } catch (e) { return e.name } })()`:                      "TypeError",
+		`(() => { try { matcher([5]) } catch (e) { return e.message } })()`:                         "matcher: pattern 0 is 5, and neither a string nor a RegExp",
+		`(() => { try { matcher("x") } catch (e) { return e.message } })()`:                         `matcher: the patterns are "x", which is no array`,
+		`(() => { try { matcher(["x"], { ignorecase: true }) } catch (e) { return e.message } })()`: `matcher: there is no option "ignorecase", only: ignoreCase`,
+		`(() => { try { matcher(["x"], true) } catch (e) { return e.message } })()`:                 `matcher: the options are true, which is no object`,
+		`(() => { try { matcher([""]) } catch (e) { return e.message } })()`:                        "match: an empty word is in every text",
+		`(() => { try { matcher(["x"]).test(5) } catch (e) { return e.name } })()`:                  "TypeError",
 	} {
 		s := one(t, m+"export function mail() { return reject(\"=\" + String("+code+")); }")
 		if got := outcomeOf(s.send(plain())); got != "mail 550 5.7.1 ="+want {

@@ -32,7 +32,7 @@ func layers() []layer {
 		}},
 		{"internal/jobs", []string{"script", "internal/queue", "internal/prefork", "internal/event"}},
 		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter"}},
-		{"script", []string{"filter", "internal/event"}},
+		{"script", []string{"filter", "internal/event", "internal/span"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
 		{"internal/mta", []string{"internal/milter"}},
@@ -43,7 +43,7 @@ func layers() []layer {
 		{"internal/program", []string{"internal/permit"}},
 		{"internal/mailout", []string{"internal/permit"}},
 		{"internal/reach", []string{"internal/permit"}},
-		{"internal/config", []string{"internal/milter", "internal/permit", "internal/store"}}, // to check addresses
+		{"internal/config", []string{"internal/milter", "internal/permit", "internal/store", "internal/span"}}, // to check addresses
 		{"internal/permit", nil},
 		{"internal/store", nil},
 		{"internal/milter", nil},
@@ -51,6 +51,7 @@ func layers() []layer {
 		{"internal/mail", nil},
 		{"internal/prefork", nil},
 		{"internal/event", nil},
+		{"internal/span", nil},
 		{"internal/log", nil},
 		{"internal/match", nil},
 		{"internal/table", nil},

@@ -8,8 +8,11 @@ import (
 )
 
 // Cache keeps compiled matchers by their patterns, so that all connections share
-// one; those used least lately go. Safe for concurrent use.
+// one; those used least lately go. Safe for concurrent use: who wants a matcher
+// that is being compiled waits for it, and nobody else does.
 type Cache struct {
+	compile func(patterns []Pattern, fold bool) (*Matcher, error)
+
 	mu   sync.Mutex
 	by   map[[sha256.Size]byte]*list.Element
 	used *list.List // of *cached, the latest first
@@ -17,7 +20,9 @@ type Cache struct {
 
 type cached struct {
 	key     [sha256.Size]byte
+	once    sync.Once
 	matcher *Matcher
+	err     error
 }
 
 // maxCached is how many matchers are kept.
@@ -25,28 +30,44 @@ const maxCached = 64
 
 // NewCache makes an empty Cache.
 func NewCache() *Cache {
-	return &Cache{by: map[[sha256.Size]byte]*list.Element{}, used: list.New()}
+	return &Cache{compile: New, by: map[[sha256.Size]byte]*list.Element{}, used: list.New()}
 }
 
 // Matcher is the matcher of patterns, compiled at their first use.
 func (c *Cache) Matcher(patterns []Pattern, fold bool) (*Matcher, error) {
-	key := keyOf(patterns, fold)
+	k := c.get(keyOf(patterns, fold))
+	k.once.Do(func() { k.matcher, k.err = c.compile(patterns, fold) })
+	if k.err != nil {
+		c.forget(k)
+	}
+	return k.matcher, k.err
+}
+
+// get is what is kept by key, compiled or not yet.
+func (c *Cache) get(key [sha256.Size]byte) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known := c.by[key]; known != nil {
 		c.used.MoveToFront(known)
-		return known.Value.(*cached).matcher, nil
+		return known.Value.(*cached)
 	}
-	m, err := New(patterns, fold)
-	if err != nil {
-		return nil, err
-	}
-	c.by[key] = c.used.PushFront(&cached{key, m})
+	k := &cached{key: key}
+	c.by[key] = c.used.PushFront(k)
 	if c.used.Len() > maxCached {
 		last := c.used.Remove(c.used.Back()).(*cached)
 		delete(c.by, last.key)
 	}
-	return m, nil
+	return k
+}
+
+// forget drops what could not be compiled.
+func (c *Cache) forget(k *cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.by[k.key]; known != nil && known.Value == k {
+		c.used.Remove(known)
+		delete(c.by, k.key)
+	}
 }
 
 func keyOf(patterns []Pattern, fold bool) (key [sha256.Size]byte) {

@@ -16,6 +16,9 @@ import (
 const (
 	// maxPatterns is how many patterns a matcher has at most.
 	maxPatterns = 100_000
+	// maxWord is how many bytes a word has at most: to compile one that repeats
+	// itself takes time in proportion to the square of its length.
+	maxWord = 1024
 	// maxTable bounds the automaton of the words: states times kinds of bytes,
 	// four bytes each.
 	maxTable = 16 << 20
@@ -66,6 +69,9 @@ func New(patterns []Pattern, fold bool) (*Matcher, error) {
 		}
 		if len(word) == 0 {
 			return nil, errors.New("match: an empty word is in every text")
+		}
+		if len(word) > maxWord {
+			return nil, fmt.Errorf("match: pattern %d has %d bytes: a word has at most %d", i, len(word), maxWord)
 		}
 		for _, b := range word {
 			kinds[b] = true

@@ -19,8 +19,7 @@ func innerRanges() []netip.Prefix {
 	var list []netip.Prefix
 	for _, s := range []string{
 		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
-		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "100::/64", "2001::/23", "2001:db8::/32",
-		"3fff::/20", "5f00::/16", "fec0::/10", "64:ff9b:1::/48", "::/96",
+		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20",
 	} {
 		list = append(list, netip.MustParsePrefix(s))
 	}
@@ -37,6 +36,8 @@ func kindOf(ip netip.Addr) kind {
 		return barred
 	case ip.IsLoopback(), ip.IsPrivate():
 		return inner
+	case ip.Is6() && !netip.MustParsePrefix("2000::/3").Contains(ip):
+		return inner // IANA has given out no other global unicast addresses
 	}
 	for _, p := range innerRanges() {
 		if p.Contains(ip) {

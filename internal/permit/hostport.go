@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,7 @@ func ParseTarget(s string) (Target, error) {
 		if !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
 			return Target{}, fmt.Errorf("%q: the socket's path must begin with a slash", s)
 		}
-		return Target{Path: path}, nil
+		return Target{Path: filepath.Clean(path)}, nil // as entries are: the rules' ".." is the kernel's
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil || host == "" {

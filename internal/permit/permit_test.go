@@ -142,6 +142,9 @@ func TestAddress(t *testing.T) {
 		{"240.0.0.1", true, false},
 		{"192.0.2.1", true, false},
 		{"2001:db8::1", true, false},
+		{"::ffff:0:7f00:1", true, false}, // SIIT, RFC 2765: translated to 127.0.0.1
+		{"200::1", true, false},
+		{"4000::1", true, false},
 		{"169.254.169.254", false, false},
 		{"::ffff:169.254.169.254", false, false},
 		{"64:ff9b::a9fe:a9fe", false, false},
@@ -209,6 +212,38 @@ func TestDialer(t *testing.T) {
 		}
 		<-accepted
 		conn.Close()
+	}
+}
+
+// TestDialerUnix: what is judged is what is connected to, where the kernel would
+// follow a link before it takes the "..".
+func TestDialerUnix(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "permit") //nolint:usetesting // the path must be short: a unix socket goes there
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for _, folder := range []string{"run", "other", "other/deep"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../other/deep", filepath.Join(dir, "run", "link")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "other", "x.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := permit.NewDialer(rules(t, "unix:"+dir+"/run/x.sock"), nil)
+	target, err := permit.ParseTarget("unix:" + dir + "/run/link/../x.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := d.Dial(t.Context(), target); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("connected to %v: %v", conn, err)
 	}
 }
 

@@ -134,7 +134,7 @@ func (r *Rules) Connect(t Target) error {
 func (e entry) matches(t Target) bool {
 	switch {
 	case t.Path != "":
-		return e.path != "" && e.path == filepath.Clean(t.Path)
+		return e.path != "" && e.path == t.Path
 	case e.path != "" || e.port != 0 && e.port != t.Port:
 		return false
 	case t.IP.IsValid():

@@ -35,8 +35,22 @@ func fail(code, format string, args ...any) *Error {
 	return &Error{code, fmt.Sprintf(format, args...)}
 }
 
-// Failure is an error as scripts get it: a *permit.Error, an error that is
-// context.DeadlineExceeded, or an *Error that names the other side.
+// TimeoutError is a context.DeadlineExceeded that tells who did not answer.
+type TimeoutError struct{ to string }
+
+func (e *TimeoutError) Error() string { return e.to + ": no answer in time" }
+
+// Name is what scripts know the error by.
+func (e *TimeoutError) Name() string { return "TimeoutError" }
+
+// Code is Node.js' of its dns module.
+func (e *TimeoutError) Code() string { return "ETIMEOUT" }
+
+// Unwrap is context.DeadlineExceeded.
+func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// Failure is an error as scripts get it: a *permit.Error, a *TimeoutError, or an
+// *Error that names the other side.
 func Failure(ctx context.Context, to string, err error) error {
 	var refusal *permit.Error
 	var known *Error
@@ -53,7 +67,7 @@ func Failure(ctx context.Context, to string, err error) error {
 		return input
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout(), errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", to, context.DeadlineExceeded)
+		return &TimeoutError{to}
 	}
 	return fail(codeOf(err), "%s: %s", to, err)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -96,6 +97,10 @@ func (c *Client) Fetch(ctx context.Context, r Request) (*Response, error) {
 		var outer *url.Error // has the whole URL, secrets too
 		if errors.As(err, &outer) {
 			err = outer.Err
+		}
+		var refusal *permit.Error
+		if hops > 0 && errors.As(err, &refusal) { // not the script's wish: who reads the line to add must know
+			return nil, fmt.Errorf("%s redirects to where scripts may not go: %w", to, refusal)
 		}
 		return nil, Failure(ctx, to, err)
 	}

@@ -62,8 +62,6 @@ func known(err error) string {
 		return named.Name() + " " + coded.Code()
 	case errors.As(err, &named):
 		return named.Name()
-	case errors.Is(err, context.DeadlineExceeded):
-		return "TimeoutError"
 	}
 	return fmt.Sprintf("%T", err)
 }
@@ -243,6 +241,10 @@ func TestRedirects(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s %s: %q %v, want %q", tt.path, tt.mode, got, err, tt.want)
 		}
+		if tt.want == "PermissionError" && !strings.HasPrefix(err.Error(), addr+" redirects to where scripts may not go: scripts may not reach ") &&
+			!strings.HasPrefix(err.Error(), addr+" redirects to where scripts may not go: scripts may reach ") {
+			t.Errorf("%s: who redirected is not told: %v", tt.path, err)
+		}
 	}
 	if seen.Get("X-Key")+seen.Get("Authorization")+seen.Get("Cookie")+seen.Get("Referer") != "" || seen.Get("Accept") != "text/plain" {
 		t.Errorf("another server was told %v", seen)
@@ -307,7 +309,7 @@ func TestLimits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := c.Fetch(ctx, get("http://"+addr+"/hang")); known(err) != "TimeoutError" {
+	if _, err := c.Fetch(ctx, get("http://"+addr+"/hang")); known(err) != "TimeoutError ETIMEOUT" {
 		t.Errorf("%v", err)
 	}
 	if _, err := c.Fetch(t.Context(), get("http://127.0.0.1:1/?secret=1")); known(err) != "NetworkError ECONNREFUSED" || strings.Contains(err.Error(), "secret") {
@@ -440,7 +442,7 @@ func TestExchange(t *testing.T) {
 		{greedy, "x", "never", "", "NetworkError ECONNRESET"},
 		{endless, "x", "", "", "NetworkError EMSGSIZE"},
 		{endless, "x", "y", "", "NetworkError EMSGSIZE"},
-		{hangs, "x", "", "", "TimeoutError"},
+		{hangs, "x", "", "", "TimeoutError ETIMEOUT"},
 		{"127.0.0.1:1", "x", "", "", "NetworkError ECONNREFUSED"},
 		{"unix:/nowhere", "x", "", "", "NetworkError ENOENT"},
 		{"unix:/elsewhere", "x", "", "", "PermissionError"},
@@ -448,7 +450,7 @@ func TestExchange(t *testing.T) {
 		{"nonsense", "x", "", "", "TypeError"},
 	} {
 		timeout := time.Minute
-		if tt.err == "TimeoutError" {
+		if tt.err == "TimeoutError ETIMEOUT" {
 			timeout = 50 * time.Millisecond
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)

@@ -173,6 +173,26 @@ func TestMemoryIsBounded(t *testing.T) {
 	s.want(t, "large", "")
 }
 
+// TestMemoryCountsCapacity: a value keeps what was allocated for it.
+func TestMemoryCountsCapacity(t *testing.T) {
+	t.Parallel()
+	m := store.NewMemoryOf(newClock().Now, 1<<20)
+	for i := range 100 {
+		if err := m.Set(t.Context(), fmt.Sprint(i), make([]byte, 1, 100_000), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := 0
+	for i := range 100 {
+		if _, found, _ := m.Get(t.Context(), fmt.Sprint(i)); found {
+			kept++
+		}
+	}
+	if kept == 0 || kept > 10 {
+		t.Errorf("%d values of 100 KB in 1 MiB", kept)
+	}
+}
+
 // TestMemoryForgetsWhatExpired before it drops what has not.
 func TestMemoryForgetsWhatExpired(t *testing.T) {
 	t.Parallel()
@@ -282,8 +302,12 @@ func TestRedisGone(t *testing.T) {
 	server.Run(t)
 	works("is back")
 	s.limit(t, "l", 1, time.Hour, true, 1) // its scripts are forgotten
-	if gone := log.FilterMessageSnippet("not there").Len(); gone != 2 {
-		t.Errorf("%d times gone: %v", gone, log.All())
+	gone := log.FilterMessageSnippet("not there")
+	if gone.Len() != 2 {
+		t.Fatalf("%d times gone: %v", gone.Len(), log.All())
+	}
+	if why := fmt.Sprint(gone.All()[0].ContextMap()["error"]); why != "it does not answer within 1s" {
+		t.Errorf("silent: %s", why)
 	}
 }
 

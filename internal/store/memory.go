@@ -212,7 +212,7 @@ func (m *Memory) put(i *item, now int64) {
 	if old := m.items[i.itemKey]; old != nil {
 		m.remove(old)
 	}
-	i.size = int64(len(i.key)+len(i.value)+16*cap(i.window)) + itemOverhead
+	i.size = int64(len(i.key)+cap(i.value)+16*cap(i.window)) + itemOverhead
 	i.at = -1
 	i.used = m.used.PushFront(i)
 	m.items[i.itemKey] = i

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -108,6 +109,8 @@ func (r *Redis) exec(batch []*call) {
 	}
 }
 
+var errSilent = fmt.Errorf("it does not answer within %s", redisTimeout)
+
 // notice logs that the server has gone, or is back. err is the first one of a batch.
 func (r *Redis) notice(err error) {
 	var known *Error
@@ -117,6 +120,9 @@ func (r *Redis) notice(err error) {
 		return
 	}
 	if gone {
+		if known == nil {
+			err = errSilent
+		}
 		r.log.Warn("store: the server is not there: what scripts ask of it fails", zap.Error(err))
 	} else {
 		r.log.Info("store: the server is there again")

@@ -55,13 +55,13 @@ type Store interface {
 	Close() error
 }
 
-// Codes of an Error.
+// Codes of an Error, in the manner of Node.js' as all modules have them.
 const (
-	CodeUnavailable = "unavailable"  // the backend is not there
-	CodeNotANumber  = "not_a_number" // Incr of something else
-	CodeOverflow    = "overflow"     // Incr past MaxNumber
-	CodeFull        = "full"         // no room for more holders
-	CodeTooLarge    = "too_large"    // a key or a value
+	CodeUnavailable = "EUNAVAILABLE" // the backend is not there
+	CodeNotANumber  = "ENOTNUMBER"   // Incr of something else
+	CodeOverflow    = "EOVERFLOW"    // Incr past MaxNumber
+	CodeFull        = "EFULL"        // no room for more holders
+	CodeTooLarge    = "ETOOLARGE"    // a key or a value
 )
 
 // Error is what a store could not do, with a code that callers tell it by. Name

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -174,7 +175,8 @@ func readers(kind string) reader {
 }
 
 func (t *Tables) read(n *Table) (content, stamp, error) {
-	file, err := os.Open(n.path)
+	// O_NONBLOCK: a pipe without a writer must not hold everyone who opens a table.
+	file, err := os.OpenFile(n.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, stamp{}, plain(err)
 	}

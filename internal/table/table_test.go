@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,8 +36,12 @@ func open(t testing.TB, tables *table.Tables, spec string) *table.Table {
 
 func TestOpenFaults(t *testing.T) {
 	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tables := table.New(dir, zap.NewNop())
 	for spec, want := range map[string]string{
+		"texthash:pipe":    "not a regular file", // and nobody waits for its writer
 		"hash:x":           `"hash:x" is none of texthash:FILE, cidr:FILE and regexp:FILE`,
 		"texthash":         `"texthash" is none of`,
 		"cidr:":            `"cidr:" is none of`,
