@@ -80,8 +80,8 @@ func TestNoAcceptedMessageLosesItsJob(t *testing.T) {
 	}
 	ran := strings.Count(s.log(), `"text":"ran message`)
 	t.Logf("%d messages, %d tries in vain; %d events; %d runs of jobs seen in the log; killed: %d workers, %d servers; %s",
-		messages, tries.Load(), len(kept), ran, killer.workers, killer.servers, time.Since(began).Round(time.Millisecond))
-	if killer.workers == 0 || killer.servers == 0 {
+		messages, tries.Load(), len(kept), ran, killer.workers.Load(), killer.servers.Load(), time.Since(began).Round(time.Millisecond))
+	if killer.workers.Load() == 0 || killer.servers.Load() == 0 {
 		t.Error("nothing was killed")
 	}
 }
@@ -97,7 +97,7 @@ func shortSocket(t *testing.T) string {
 }
 
 // killer kills workers and the server, and starts that again.
-type killer struct{ workers, servers int }
+type killer struct{ workers, servers atomic.Int64 }
 
 func newKiller(t *testing.T, s *server, messages int) (k *killer, stop func()) {
 	t.Helper()
@@ -112,20 +112,20 @@ func newKiller(t *testing.T, s *server, messages int) (k *killer, stop func()) {
 			}
 			if rand.IntN(4) == 0 {
 				s.kill()
-				k.servers++
+				k.servers.Add(1)
 				s.start(false)
 				continue
 			}
 			for _, pid := range childrenOf(s.cmd.Process.Pid) {
 				if rand.IntN(2) == 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
-					k.workers++
+					k.workers.Add(1)
 				}
 			}
 		}
 	})
 	return k, func() {
 		// Enough has been killed by now, however fast the messages went.
-		for deadline := time.Now().Add(20 * time.Second); (k.servers == 0 || k.workers == 0) && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(20 * time.Second); (k.servers.Load() == 0 || k.workers.Load() == 0) && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		cancel()

@@ -19,6 +19,10 @@ const (
 	// grace is how long an interrupted call has before another goroutine
 	// answers for it: built-ins cannot be interrupted.
 	grace = 100 * time.Millisecond
+	// spared is how long a handler has run at least before memory is held against
+	// it while another hangs in a built-in: that one is at fault, most likely, and
+	// its memory comes free when it ends.
+	spared = time.Second
 )
 
 // watchdog stops stretches of JavaScript that run past their deadline, and the
@@ -32,6 +36,8 @@ type watchdog struct {
 	worlds  map[*World]struct{}
 	running bool // the goroutine is there: from the first world on
 	retired bool // it ends with the last one
+
+	stuck atomic.Int32 // stretches that were abandoned and run on
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -122,6 +128,9 @@ func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end boo
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since := now - int64(tick)
+	if d.stuck.Load() > 0 {
+		since = now - int64(spared)
+	}
 	for w := range d.worlds {
 		until := w.watch.until.Load()
 		switch {
@@ -130,6 +139,7 @@ func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end boo
 			// Nobody answers for a world that is only tried while loading.
 			if now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
+				d.stuck.Add(1)
 				go w.giveUp()
 			}
 		case now > until:
@@ -262,6 +272,7 @@ func (w *World) settleWatch(until int64, err error) error {
 		return err
 	}
 	if !w.watch.until.CompareAndSwap(interrupted, idle) {
+		w.set.o.watchdog.stuck.Add(-1)
 		return filter.ErrAbandoned
 	}
 	stopped := &overrun{message: w.why()}
