@@ -43,7 +43,7 @@ build: ## ./pmilterd
 # missing of Debian's packages is installed first; otherwise make says what is
 # left out. With PMILTER_REQUIRE_MTA=1 a left-out part is a failure.
 test: deps types scripts ## all tests, with -race; behind a real Postfix, too
-	$(GO) test $(RACE) -shuffle=on -timeout 12m $(PKG)
+	$(GO) test $(RACE) -shuffle=on -timeout 18m $(PKG)
 	@.ci/deps.sh --check >/dev/null 2>&1 || echo "make test: passed, but for what was left out: see at the top"
 
 # The shipped scripts by their own tests: what a user's `pmilterd test` does.
