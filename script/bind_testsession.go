@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,10 +44,27 @@ func readOptionsOf(data any, o *SessionOptions) error {
 	}
 	err := strictJSON(raw, o)
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("the option %s is a %s", wrong.Field, wrong.Value)
+	if !errors.As(err, &wrong) {
+		return err
 	}
-	return err
+	what := "the options are"
+	if wrong.Field != "" {
+		what = "the option " + wrong.Field + " is"
+	}
+	return fmt.Errorf("%s a %s, not %s", what, wrong.Value, wanted(wrong.Type))
+}
+
+// wanted is a Go type as JavaScript has it.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a whole number"
 }
 
 func strictJSON(data []byte, into any) error {
@@ -211,8 +229,12 @@ func (w *World) mailOf(v goja.Value) []byte {
 	if goja.IsUndefined(v) {
 		return nil
 	}
+	_, text := v.(goja.String)
+	if _, object := v.(*goja.Object); !text && !object {
+		panic(w.rt.NewTypeError("the message is %s: it is a file's name, a text with a blank line after its header, or bytes", shown(v)))
+	}
 	data := w.bodyArg(goja.FunctionCall{Arguments: []goja.Value{v}}, 0)
-	if _, text := v.(goja.String); !text || regexp.MustCompile(`\A\r?\n|\n\r?\n`).Match(data) {
+	if !text || regexp.MustCompile(`\A\r?\n|\n\r?\n`).Match(data) {
 		return data
 	}
 	name := string(data)

@@ -1,6 +1,6 @@
 // expect of pmilter/test. The file is the body of a function that is given
 // diff(expected, received) and fieldsOf(value), the pairs of a message's header;
-// it returns what pmilter/test exports of it.
+// it returns expect, and how a value is shown in one line.
 
 class AssertionError extends Error {
   constructor(message) {
@@ -125,7 +125,7 @@ function equal(a, b, some = false, above = []) {
 
 // like is received with only those members that expected names, for the diff.
 function like(expected, received) {
-  if (!isObject(expected) || !isObject(received) || expected instanceof Expected || fieldsOf(received)) return received;
+  if (!isObject(expected) || !isObject(received) || expected instanceof Expected || received instanceof Promise || fieldsOf(received)) return received;
   if (Array.isArray(expected)) {
     return Array.isArray(received) ? received.map((x, i) => (i < expected.length ? like(expected[i], x) : x)) : received;
   }
@@ -172,7 +172,7 @@ const matchers = {
   },
   toHaveLength: (got, want) => {
     const length = got === null || got === undefined ? undefined : got.length;
-    return [length === want, () => `\nexpected length ${want}\nreceived length ${length}: ${brief(got)}`];
+    return [length === want, () => `\nexpected length ${brief(want)}\nreceived length ${length}: ${brief(got)}`];
   },
   toHaveProperty: (got, key, ...value) => {
     let at = got;
@@ -193,7 +193,10 @@ const matchers = {
   toBeUndefined: (got) => [got === undefined, () => `\nreceived ${brief(got)}`],
   toBeDefined: (got) => [got !== undefined, () => `\nreceived ${brief(got)}`],
   toBeNaN: (got) => [Number.isNaN(got), () => `\nreceived ${brief(got)}`],
-  toBeInstanceOf: (got, want) => [got instanceof want, () => `\nexpected an instance of ${want.name}\nreceived ${brief(got)}`],
+  toBeInstanceOf: (got, want) => {
+    if (typeof want !== "function") throw new TypeError("toBeInstanceOf takes a class");
+    return [got instanceof want, () => `\nexpected an instance of ${want.name}\nreceived ${brief(got)}`];
+  },
 };
 
 for (const [name, [sign, holds]] of Object.entries(ordered)) {
@@ -222,9 +225,10 @@ function judge(at, heading, not, [holds, detail]) {
   throw at;
 }
 
-// negated is the detail of a matcher that holds and should not.
+// negated is the detail of a matcher that holds and should not; a hint why it
+// does not hold is out of place.
 function negated(detail) {
-  return detail.replace(/(^|\n)expected /, "$1expected not ").replace(/\nreceived  +/, "\nreceived ");
+  return detail.replace(/\n\(.*\)$/, "").replace(/(^|\n)expected /, "$1expected not ").replace(/\nreceived  +/, "\nreceived ");
 }
 
 const argumentsOf = { toThrow: "expected", toBeTruthy: "", toBeFalsy: "", toBeNull: "", toBeUndefined: "", toBeDefined: "", toBeNaN: "" };
@@ -241,20 +245,21 @@ class Assertions {
     this.inverted = inverted;
   }
   get not() { return new Assertions(this.received, !this.inverted); }
-  get resolves() { return new Settled(this.received, "resolves", false); }
-  get rejects() { return new Settled(this.received, "rejects", false); }
+  get resolves() { return new Settled(this.received, "resolves", this.inverted); }
+  get rejects() { return new Settled(this.received, "rejects", this.inverted); }
 
   toThrow(want) {
     const at = new AssertionError("");
     if (typeof this.received !== "function") throw new TypeError("expect(...).toThrow needs a function to call");
-    let error, did = false;
+    let error, did = false, hint = "";
     try {
-      this.received();
+      if (this.received() instanceof Promise) hint = "\n(it returned a promise: await expect(...).rejects.toThrow() looks at that)";
     } catch (e) {
       error = e;
       did = true;
     }
-    judge(at, heading("toThrow", this.inverted), this.inverted, thrown(error, did, want));
+    const [holds, detail] = thrown(error, did, want);
+    judge(at, heading("toThrow", this.inverted), this.inverted, [holds, () => detail() + hint]);
   }
 }
 
@@ -305,4 +310,4 @@ expect.stringMatching = (pattern) => new Expected(`a string that matches ${patte
 expect.objectContaining = (some) => new Expected(`an object with ${brief(some)}`, (v) => isObject(v) && equal(some, v, true));
 expect.arrayContaining = (some) => new Expected(`an array with ${brief(some)}`, (v) => Array.isArray(v) && some.every((x) => v.some((y) => equal(x, y))));
 
-return { expect };
+return { expect, brief };

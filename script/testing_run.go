@@ -131,8 +131,9 @@ func (w *World) underWay() string {
 // failure makes of an error why the test failed.
 func (w *World) failure(c *testCase, err error, timeout time.Duration) *Failure {
 	var stopped *overrun
-	if errors.As(err, &stopped) {
-		w.test.spent = true
+	var deep *goja.StackOverflowError // what it has left to do would be done in the next test
+	w.test.spent = w.test.spent || errors.As(err, &stopped) || errors.As(err, &deep)
+	if stopped != nil {
 		f := &Failure{Message: fmt.Sprintf("timed out: it did not end within %s", timeout), Pos: stopped.pos}
 		switch {
 		case time.Now().Before(w.test.until):
@@ -150,6 +151,9 @@ func (w *World) failure(c *testCase, err error, timeout time.Duration) *Failure 
 	case *rejection:
 		w.thrown(f, e.reason)
 	}
+	if len(w.waits) > 0 {
+		f.Message += "\n(" + w.underWay() + " was still under way: is an await missing?)"
+	}
 	return f.at(c)
 }
 
@@ -161,10 +165,17 @@ func (f *Failure) at(c *testCase) *Failure {
 	return f
 }
 
-// thrown takes from an Error all of its message, and where it was made.
+// thrown takes from an Error all of its message, and where it was made. Anything
+// else is shown.
 func (w *World) thrown(f *Failure, v goja.Value) {
 	o, ok := v.(*goja.Object)
 	if !ok || o.ClassName() != "Error" {
+		w.show(func() {
+			brief, _ := goja.AssertFunction(w.testLibrary().Get("brief"))
+			text, err := brief(goja.Undefined(), v)
+			throwAgain(err)
+			f.Message = text.String() + " was thrown, which is no Error"
+		})
 		return
 	}
 	w.show(func() {

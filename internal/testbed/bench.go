@@ -196,6 +196,9 @@ type stand struct {
 
 var _ script.Stand = (*stand)(nil)
 
+// maxSessions is how many sessions a test may begin: each is a server of its own.
+const maxSessions = 1000
+
 // Clock implements script.Stand, as do the others below.
 func (s *stand) Clock() script.Clock { return s.clock }
 
@@ -222,6 +225,12 @@ func (s *stand) Answer(module, function string, args []any) error {
 
 // Open begins a session.
 func (s *stand) Open(ctx context.Context, o script.SessionOptions) (script.TestSession, error) {
+	s.mu.Lock()
+	many := len(s.sessions) >= maxSessions
+	s.mu.Unlock()
+	if many {
+		return nil, fmt.Errorf("a test begins %d sessions at most", maxSessions)
+	}
 	files := s.b.o.Scripts.Scripts
 	if o.Scripts != nil {
 		files = nil

@@ -72,7 +72,7 @@ func settable(value any) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("a variable is a string, a number, true or false, a list or a table, not %T", value)
+	return errors.New("a variable is a string, a number, true or false, a list or a table of these")
 }
 
 // current is the variables as they are now. The map must not be changed.

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "pmilter/test";
 
+const messageOf = (f) => { try { f(); } catch (e) { return e.message; } };
 const fails = (f, part) => expect(f).toThrow(part);
 
 test("toBe", () => {
@@ -8,6 +9,8 @@ test("toBe", () => {
   fails(() => expect("a").toBe("b"), 'expect(received).toBe(expected)\n\nexpected "b"\nreceived "a"');
   fails(() => expect([1]).toBe([1]), "they look the same and are not");
   fails(() => expect(1).not.toBe(1), "expect(received).not.toBe(expected)\n\nexpected not 1");
+  const hint = expect.stringMatching(/\nreceived \{ a: 1 \}$/); // and no more: it is no puzzle why they are equal
+  expect(messageOf(() => expect({ a: 1 }).not.toEqual({ a: 1 }))).toEqual(hint);
 });
 
 test("toEqual", () => {
@@ -51,6 +54,7 @@ test("toContain, toMatch, toHaveLength", () => {
   expect("hello").toMatch("lo");
   expect(undefined).not.toMatch(/x/);
   expect("abc").toHaveLength(3);
+  fails(() => expect([1]).toHaveLength("1"), 'expected length "1"\nreceived length 1');
   fails(() => expect([1]).toHaveLength(2), "expected length 2\nreceived length 1");
   fails(() => expect(5).toContain(5), "which contains nothing");
 });
@@ -82,6 +86,7 @@ test("numbers", () => {
 test("kinds", () => {
   expect(1).toBeTruthy(); expect("").toBeFalsy(); expect(null).toBeNull(); expect(undefined).toBeUndefined();
   expect(0).toBeDefined(); expect(NaN).toBeNaN(); expect(new Map()).toBeInstanceOf(Map);
+  fails(() => expect([]).toBeInstanceOf("Array"), "toBeInstanceOf takes a class");
   expect({ a: { b: 1 } }).toHaveProperty("a.b", 1);
   expect({ a: { b: 1 } }).not.toHaveProperty("a.c");
   fails(() => expect(0).toBeTruthy(), "expect(received).toBeTruthy()\n\nreceived 0");
@@ -98,5 +103,15 @@ describe("promises", () => {
     await expect(Promise.reject(new TypeError("no"))).rejects.not.toThrow(RangeError);
     await expect(async () => { throw new Error("no"); }).rejects.toThrow(/no/);
     await expect(expect(Promise.resolve(5)).rejects.toThrow()).rejects.toThrow("the promise was resolved with 5");
+  });
+  test("not, before or after", async () => {
+    await expect(Promise.resolve(1)).not.resolves.toBe(2);
+    await expect(Promise.resolve(1)).resolves.not.toBe(2);
+    await expect(expect(Promise.resolve(1)).not.resolves.toBe(1)).rejects.toThrow("expected not 1");
+    await expect(expect(Promise.reject(new Error("no"))).not.rejects.toThrow("no")).rejects.toThrow("it threw [Error: no]");
+  });
+  test("what should have been awaited", () => {
+    fails(() => expect(() => Promise.resolve(1)).toThrow(), "it returned a promise");
+    fails(() => expect(Promise.resolve(1)).toMatchObject({ verdict: "accept" }), "+ Promise {}");
   });
 });

@@ -32,9 +32,21 @@ test("a message that is none", async () => {
   await s.send({ message: "none.eml" });
 });
 test("an await that is missing", async () => {
-  const s = await session();
+  const s = await session({ scripts: [] });
   s.send();
 });
+test("an await that is missing, and missed", async () => {
+  const s = await session({ scripts: [] });
+  expect(s.send().verdict).toBe("accept");
+});
+test("options that are none", () => session("10-time.js"));
+test("an option of the wrong kind", () => session({ scripts: "10-time.js" }));
+test("a message of the wrong kind", async () => {
+  const s = await session();
+  await s.send({ message: 5 });
+});
+test("a variable of the wrong kind", () => vars.set("list", [() => 1]));
+test("no Error", () => { throw { code: 5 }; });
 test("a rejection that nobody handles", async () => {
   Promise.reject(new Error("lost"));
   await new Promise((r) => setTimeout(r, 10));
@@ -54,3 +66,6 @@ describe("hooks", () => {
   test("that throw", () => console.log("not run"));
 });
 test("recursion", () => { const f = () => f(); f(); });
+test("recursion across promises", async () => { const f = async () => { await f(); }; await f(); });
+test("after that, too, the file goes on", () => {});
+test("sessions without end", async () => { for (;;) await session(); });
