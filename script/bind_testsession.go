@@ -133,8 +133,12 @@ func testSessionClass() *class {
 				read(w, call, &s)
 			}
 			value := w.answerValue
-			if name == "rset" || name == "quit" {
-				value = func(Answer) goja.Value { return goja.Undefined() }
+			if name == "rset" || name == "quit" { // nothing is answered
+				value = func(a Answer) goja.Value {
+					o := w.rt.NewObject()
+					throwAgain(o.Set("queued", w.queuedValue(a.Queued)))
+					return o
+				}
 			}
 			return w.do(self.(*testHandle), s, value)
 		}
@@ -272,6 +276,7 @@ func (w *World) answerValue(a Answer) goja.Value {
 		notes = append(notes, w.noteValue(n))
 	}
 	set("notes", w.rt.NewArray(notes...))
+	set("queued", w.queuedValue(a.Queued))
 	if a.Delivered != nil {
 		w.setDelivered(a, set)
 	}
@@ -308,11 +313,14 @@ func (w *World) setDelivered(a Answer, set func(key string, v any)) {
 	}
 	set("refused", w.rt.NewArray(refused...))
 	set("quarantine", w.text(d.Quarantine))
-	queued := []any{}
-	for _, q := range d.Queued {
-		queued = append(queued, w.plain(map[string]any{"queue": q.Queue, "when": q.When, "data": q.Data}))
+}
+
+func (w *World) queuedValue(events []Queued) goja.Value {
+	list := []any{}
+	for _, q := range events {
+		list = append(list, w.plain(map[string]any{"queue": q.Queue, "when": q.When, "data": q.Data}))
 	}
-	set("queued", w.rt.NewArray(queued...))
+	return w.rt.NewArray(list...)
 }
 
 func (w *World) noteValue(n filter.Note) goja.Value {

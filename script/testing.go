@@ -114,6 +114,7 @@ type Answer struct {
 	// Of send: the recipients that were refused.
 	Refused []RefusedRecipient
 	Notes   []filter.Note
+	Queued  []Queued // the events that the step left in queues
 	// Delivered is set when a message has come to its end.
 	Delivered *Delivered
 }
@@ -125,14 +126,13 @@ type RefusedRecipient struct {
 }
 
 // Delivered is a message as the MTA would pass it on. Of one that was refused or
-// discarded all is empty but Queued.
+// discarded all is empty.
 type Delivered struct {
 	Headers    []filter.Field // without the MTA's own Received
 	Body       string         // CRLF
 	Sender     string
 	Recipients []string
 	Quarantine string // reason, "" for none
-	Queued     []Queued
 }
 
 // Queued is an event that the message left in a queue.

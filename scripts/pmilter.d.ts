@@ -753,10 +753,10 @@ declare module "pmilter/test" {
     send(mail?: { helo?: string; from?: Path; to?: Path | Path[]; message?: Mail }): Promise<MessageResult>;
     /** A command that the MTA does not know. @example await s.unknown("XYZZY") */
     unknown(command: string): Promise<Result>;
-    /** RSET: the message under way is forgotten, abort handlers run. @example await s.rset() */
-    rset(): Promise<void>;
+    /** RSET: the message under way is forgotten, abort handlers run. @example expect((await s.rset()).queued).toEqual([]) */
+    rset(): Promise<Pick<Result, "queued">>;
     /** QUIT: close handlers run. @example await s.quit() */
-    quit(): Promise<void>;
+    quit(): Promise<Pick<Result, "queued">>;
   }
 
   /** What the filters said. @example expect(r).toMatchObject({ verdict: "tempfail", phase: "connect" }) */
@@ -778,9 +778,11 @@ declare module "pmilter/test" {
     /** The script's error when on_error gave the verdict, else "". @example expect(r.error).toBe("") */
     readonly error: string;
     /** What scripts with options.observe would have said. @example expect(r.wouldBe[0]).toMatchObject({ verdict: "reject" }) */
-    readonly wouldBe: readonly Omit<Result, "wouldBe" | "notes">[];
+    readonly wouldBe: readonly Omit<Result, "wouldBe" | "notes" | "queued">[];
     /** What scripts noted, once something is decided. @example expect(r.notes[0]?.reason).toBe("score") */
     readonly notes: readonly { readonly script: string; readonly reason: string; readonly values?: any }[];
+    /** The events that the step left in queues. @example expect(r.queued).toEqual([]) */
+    readonly queued: readonly { readonly queue: string; readonly when: string; readonly data?: unknown }[];
   }
 
   /** What became of a message; empty of one that was refused or discarded. @example expect(r.headers.get("X-Seen")).toBe("yes") */
@@ -797,8 +799,6 @@ declare module "pmilter/test" {
     readonly refused: readonly (Result & { readonly recipient: string })[];
     /** Why it is on hold, "" when it is not. @example expect(r.quarantine).toBe("looks odd") */
     readonly quarantine: string;
-    /** The events that it left in queues. @example expect(r.queued).toEqual([]) */
-    readonly queued: readonly { readonly queue: string; readonly when: string; readonly data?: unknown }[];
   }
 
   /** The time that the test and the filters see. It stands still, and moves when told to, or to the next timer when all wait. @example clock.advance("10m") */

@@ -184,9 +184,14 @@ func (s *session) Do(ctx context.Context, step script.TestStep) (script.Answer, 
 		return script.Answer{}, errOver
 	}
 	s.take() // of handlers that no answer waits for
+	a, err := s.step(ctx, step)
 	s.mu.Lock()
-	s.queued = nil
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	a.Queued, s.queued = s.queued, nil
+	return a, err
+}
+
+func (s *session) step(ctx context.Context, step script.TestStep) (script.Answer, error) {
 	switch step.Do {
 	case "connect":
 		if s.connected {
@@ -332,14 +337,14 @@ func (s *session) dataCommand(ctx context.Context) (script.Answer, error) {
 func (s *session) content(ctx context.Context, text []byte) (script.Answer, error) {
 	if err := s.needMessage("message"); err != nil || s.message == nil {
 		a, err := s.refused(err)
-		return s.delivered(a, nil), err
+		return delivered(a, nil), err
 	}
 	if !s.data {
 		if a, err := s.dataCommand(ctx); err != nil || refuses(a) {
 			if err == nil && s.message != nil { // discarded: what the client sends goes nowhere
 				err = s.forget(ctx)
 			}
-			return s.delivered(a, nil), err
+			return delivered(a, nil), err
 		}
 	}
 	m := mta.ParseMessage(text)
@@ -365,7 +370,7 @@ func (s *session) content(ctx context.Context, text []byte) (script.Answer, erro
 	if refuses(a) {
 		m = nil
 	}
-	return s.delivered(a, m), s.tracks.aborted(ctx, aborts)
+	return delivered(a, m), s.tracks.aborted(ctx, aborts)
 }
 
 // plain is a message that nothing is wrong with.
@@ -390,7 +395,7 @@ func (s *session) send(ctx context.Context, step script.TestStep) (script.Answer
 	if step.Text != "" && (!s.greeted || step.Text != s.helo) {
 		s.helo = step.Text
 		if a, err := s.hello(ctx, step.Text); err != nil || refuses(a) {
-			return s.delivered(a, nil), err
+			return delivered(a, nil), err
 		}
 	}
 	would := s.wouldBe(nil)
@@ -398,7 +403,7 @@ func (s *session) send(ctx context.Context, step script.TestStep) (script.Answer
 	would = append(would, a.WouldBe...)
 	if err != nil || refuses(a) {
 		a.WouldBe = would
-		return s.delivered(a, nil), err
+		return delivered(a, nil), err
 	}
 	to := step.To
 	if to == nil {
@@ -425,7 +430,7 @@ func (s *session) send(ctx context.Context, step script.TestStep) (script.Answer
 	a.WouldBe = append(would, a.WouldBe...)
 	a.Refused = refused
 	if a.Delivered == nil {
-		a = s.delivered(a, nil)
+		a = delivered(a, nil)
 	}
 	return a, err
 }

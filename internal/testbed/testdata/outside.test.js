@@ -24,6 +24,17 @@ describe("answers", () => {
     expect(r).toMatchObject({ verdict: "reject", phase: "eom" });
     expect(r.queued).toEqual([{ queue: "archive", when: "any", data: { from: "sender@example.org" } }]);
   });
+  test("are known of messages that come to no end", async () => {
+    const s = await session({ scripts });
+    const queued = [{ queue: "archive", when: "any", data: { from: "sender@example.org" } }];
+    expect((await s.mail()).queued).toEqual([]);
+    expect(await s.rset()).toEqual({ queued });
+    expect(await s.rset()).toEqual({ queued: [] });
+    await s.mail();
+    expect(await s.quit()).toEqual({ queued });
+    const refused = await (await session({ scripts })).mail("refused@example.org");
+    expect(refused).toMatchObject({ verdict: "reject", queued: [{ data: { from: "refused@example.org" } }] });
+  });
   test("are the test's own, too", async () => {
     expect(await resolver.resolve("example.org", "MX")).toHaveLength(1);
   });

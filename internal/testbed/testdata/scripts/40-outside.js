@@ -7,6 +7,7 @@ import { enqueue } from "pmilter/queue";
 export async function mail(session, sender) {
   enqueue("archive", { data: { from: String(sender) }, when: "any" });
   enqueue("archive");
+  if (sender.local === "refused") return reject();
   note("mx", await dns.resolve(sender.domain, "MX"));
 }
 
