@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -25,9 +24,9 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		return fmt.Errorf("tests: watch: %w", err)
 	}
 	defer notify.Close()
-	w := &testWatch{o: o, notify: notify, config: cfg.File, inputs: map[string][]string{}}
-	w.use(ctx, cfg)
-	defer w.drop()
+	w := &testWatch{o: o, notify: notify, inputs: map[string][]string{}}
+	w.use(cfg)
+	defer func() { w.t.close() }()
 	files, err := w.t.files()
 	if err != nil {
 		return err
@@ -44,7 +43,7 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		files = w.touched(ctx, changed)
+		files = w.touched(changed)
 	}
 }
 
@@ -52,28 +51,17 @@ func watchTests(ctx context.Context, cfg *config.Config, o TestOptions) error {
 type testWatch struct {
 	o      TestOptions
 	notify *fsnotify.Watcher
-	config string // file, "" for none
+	cfg    *config.Config
 	t      *testRun
 	inputs map[string][]string // of each file of tests
-	stop   context.CancelFunc  // of what keeps t's services up to date
-	done   sync.WaitGroup
 }
 
 // use makes a configuration the one of the tests to come.
-func (w *testWatch) use(ctx context.Context, cfg *config.Config) {
+func (w *testWatch) use(cfg *config.Config) {
 	if w.t != nil {
-		w.drop()
+		w.t.close()
 	}
-	w.t = newTestRun(cfg, w.o)
-	ctx, w.stop = context.WithCancel(ctx)
-	w.done.Go(func() { w.t.services.Watch(ctx) })
-}
-
-// drop ends what use began.
-func (w *testWatch) drop() {
-	w.stop()
-	w.done.Wait()
-	w.t.close()
+	w.cfg, w.t = cfg, newTestRun(cfg, w.o)
 }
 
 // run runs files and notes what they depend on.
@@ -96,6 +84,9 @@ func (w *testWatch) follow() {
 			folders[filepath.Dir(path)] = true
 		}
 	}
+	for _, path := range w.tables() {
+		folders[filepath.Dir(path)] = true
+	}
 	for _, path := range w.o.Paths {
 		if abs, err := filepath.Abs(path); err == nil {
 			if info, err := os.Stat(abs); err == nil && !info.IsDir() {
@@ -107,6 +98,16 @@ func (w *testWatch) follow() {
 	for folder := range folders {
 		_ = w.notify.Add(folder)
 	}
+}
+
+// tables are the files of tables that scripts look keys up in, absolute.
+func (w *testWatch) tables() (list []string) {
+	for _, path := range w.t.services.tables.Paths() {
+		if abs, err := filepath.Abs(path); err == nil {
+			list = append(list, abs)
+		}
+	}
+	return list
 }
 
 // change waits for changes and returns the paths, once there are no more for a while.
@@ -135,20 +136,24 @@ func (w *testWatch) change(ctx context.Context) (map[string]bool, error) {
 }
 
 // touched is the files of tests to run again: those that have a changed input, and
-// new ones; all of them when the configuration has changed.
-func (w *testWatch) touched(ctx context.Context, changed map[string]bool) []string {
+// new ones; all of them when the configuration has changed, or a table.
+func (w *testWatch) touched(changed map[string]bool) []string {
 	all, err := w.t.files()
 	if err != nil {
 		fmt.Fprintln(w.o.Out, err)
 		return nil
 	}
-	if abs, err := filepath.Abs(w.config); err == nil && w.config != "" && changed[abs] {
+	if abs, err := filepath.Abs(w.cfg.File); err == nil && w.cfg.File != "" && changed[abs] {
 		cfg, err := w.o.Reload()
 		if err != nil {
 			fmt.Fprintln(w.o.Out, err)
 			return nil
 		}
-		w.use(ctx, cfg)
+		w.use(cfg)
+		return all
+	}
+	if slices.ContainsFunc(w.tables(), func(path string) bool { return changed[path] }) {
+		w.use(w.cfg) // tables are read afresh
 		return all
 	}
 	hit := func(path string) bool {

@@ -104,6 +104,17 @@ func (t *Tables) Open(spec string) (*Table, error) {
 // Get looks a key up. It does not block.
 func (n *Table) Get(key string) (value string, found bool) { return (*n.content.Load()).get(key) }
 
+// Paths are the files of the tables that are open.
+func (t *Tables) Paths() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []string
+	for _, n := range t.all {
+		list = append(list, n.path)
+	}
+	return list
+}
+
 // Watch reads tables anew when their files change, until ctx is done.
 func (t *Tables) Watch(ctx context.Context) {
 	ticker := time.NewTicker(interval)
