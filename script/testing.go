@@ -148,6 +148,7 @@ type TestReport struct {
 	Path     []string // the names of what it is in, and its own
 	Line     int      // where it is declared
 	Status   TestStatus
+	Why      string // it was skipped, if that is not its own wish
 	Duration time.Duration
 	Failure  *Failure // of a failed one
 	Log      []string // see Stand.End

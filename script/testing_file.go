@@ -2,7 +2,9 @@ package script
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -138,7 +140,12 @@ func (f *TestFile) open(o TestOptions) (*World, error) {
 	t.at = t.root
 	w, err := openWorld(&set, nil, first, t)
 	if err != nil {
-		return nil, Faults{faultOf(err)}
+		fault := faultOf(err)
+		// Elsewhere they are globals.
+		if m := regexp.MustCompile(`ReferenceError: (\w+) is not defined$`).FindStringSubmatch(fault.Message); m != nil && slices.Contains(testExports(), m[1]) {
+			fault.Message += fmt.Sprintf(": import { %s } from \"pmilter/test\"", m[1])
+		}
+		return nil, Faults{fault}
 	}
 	return w, nil
 }
@@ -181,6 +188,7 @@ type testCase struct {
 	timeout time.Duration
 	pos     filter.Position
 	skipped bool
+	why     string // if it is not the test's own wish
 }
 
 func (c *testCase) path() []string {
@@ -210,7 +218,9 @@ func (t *testWorld) plan(chosen func([]string) bool) []*testCase {
 		if chosen != nil && !chosen(c.path()) {
 			continue
 		}
-		c.skipped = c.is(skip) || exclusive && !c.is(only)
+		if c.skipped = c.is(skip); exclusive && !c.skipped && !c.is(only) {
+			c.skipped, c.why = true, "there is an only"
+		}
 		list = append(list, c)
 	}
 	return list

@@ -18,7 +18,7 @@ const ages = 200 * 365 * 24 * time.Hour
 
 // runTest runs one test with the hooks around it, and leaves nothing of it behind.
 func (w *World) runTest(ctx context.Context, c *testCase, o TestOptions) TestReport {
-	r := TestReport{File: w.test.file.name, Path: c.path(), Line: c.pos.Line, Status: Skipped}
+	r := TestReport{File: w.test.file.name, Path: c.path(), Line: c.pos.Line, Status: Skipped, Why: c.why}
 	if c.skipped {
 		return r
 	}

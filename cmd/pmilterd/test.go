@@ -31,6 +31,8 @@ func newTestCommand(a *app) *cobra.Command {
 				complain(a.stderr, errors.New(w.String()))
 			}
 			switch {
+			case o.Timeout <= 0:
+				return usagef("--timeout is %s: it is how long a test may take, such as 10s", o.Timeout)
 			case tap && json:
 				return usagef("--tap and --json exclude each other")
 			case tap:
@@ -39,6 +41,7 @@ func newTestCommand(a *app) *cobra.Command {
 				o.Format = "json"
 			}
 			o.Paths, o.Reload = paths, a.loadConfig
+			o.Coverage = o.Coverage || cmd.Flags().Changed("lcov")
 			err = daemon.Test(cmd.Context(), cfg, o)
 			if errors.Is(err, daemon.ErrTestsFailed) {
 				return errReported
@@ -54,7 +57,7 @@ func newTestCommand(a *app) *cobra.Command {
 	flags.BoolVar(&json, "json", false, "report one JSON object a test, one a line")
 	flags.StringVar(&o.JUnit, "junit", "", "write a report in JUnit's XML to `FILE`, too")
 	flags.BoolVar(&o.Coverage, "coverage", false, "show which lines of the filters ran")
-	flags.StringVar(&o.LCOV, "lcov", "lcov.info", "`FILE` that --coverage writes, for tools that read lcov")
+	flags.StringVar(&o.LCOV, "lcov", "lcov.info", "`FILE` that --coverage writes, for tools that read lcov; it implies --coverage")
 	flags.BoolVar(&o.Watch, "watch", false, "run again what a change touches, until Ctrl-C")
 	return cmd
 }

@@ -14,8 +14,8 @@ type jsonReport struct {
 	err error
 }
 
-// NewJSON reports one JSON object a test, one a line. A file that could not be
-// run is one without a name.
+// NewJSON reports one JSON object a test, one a line. What is wrong with a file
+// that could not be run is one without a name.
 func NewJSON(out io.Writer) Reporter { return &jsonReport{out: out} }
 
 type jsonTest struct {
@@ -51,10 +51,12 @@ func (p *jsonReport) File(f FileReport) {
 		p.write(o)
 	}
 	if f.Err != nil {
-		p.write(jsonTest{
-			File: f.Name, Path: []string{}, Status: script.Failed.String(), MS: float64(f.Duration.Microseconds()) / 1000,
-			Error: &jsonError{Message: f.Err.Error(), File: f.Name},
-		})
+		for _, fault := range f.Faults() {
+			p.write(jsonTest{
+				File: f.Name, Path: []string{}, Status: script.Failed.String(), MS: float64(f.Duration.Microseconds()) / 1000,
+				Error: failureJSON(f.Base, fault),
+			})
+		}
 	}
 }
 

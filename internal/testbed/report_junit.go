@@ -47,12 +47,12 @@ type junitCase struct {
 	Time    string        `xml:"time,attr"`
 	Failure *junitFailure `xml:"failure"`
 	Error   *junitFailure `xml:"error"`
-	Skipped *struct{}     `xml:"skipped"`
+	Skipped *junitFailure `xml:"skipped"`
 	Out     string        `xml:"system-out,omitempty"`
 }
 
 type junitFailure struct {
-	Message string `xml:"message,attr"`
+	Message string `xml:"message,attr,omitempty"`
 	Text    string `xml:",chardata"`
 }
 
@@ -70,7 +70,7 @@ func (p *junit) File(f FileReport) {
 			Out: strings.Join(t.Log, "\n"),
 		}
 		if t.Status == script.Skipped {
-			c.Skipped = &struct{}{}
+			c.Skipped = &junitFailure{Message: t.Why}
 		}
 		if t.Failure != nil {
 			first, _, _ := strings.Cut(t.Failure.Message, "\n")

@@ -63,7 +63,7 @@ func (p *pretty) File(f FileReport) {
 			}
 			fmt.Fprintf(p.out, "%s%s %s%s\n", indent, p.paint(green, "✓"), name, slow)
 		case script.Skipped:
-			fmt.Fprintf(p.out, "%s%s\n", indent, p.paint(yellow, "- "+name+" (skipped)"))
+			fmt.Fprintf(p.out, "%s%s\n", indent, p.paint(yellow, "- "+name+" (skipped"+prefixed(": ", t.Why)+")"))
 		default:
 			fmt.Fprintf(p.out, "%s%s\n", indent, p.paint(red, "✗ "+name))
 		}
@@ -73,7 +73,9 @@ func (p *pretty) File(f FileReport) {
 		}
 	}
 	if f.Err != nil {
-		p.block("  ", red, f.Err.Error())
+		for _, fault := range f.Faults() {
+			p.failure("  ", f.Base, fault)
+		}
 	}
 }
 
@@ -127,8 +129,20 @@ func (p *pretty) End(s Summary) error {
 	if len(parts) == 0 {
 		parts = append(parts, "no test matches")
 	}
-	_, err := fmt.Fprintf(p.out, "\n%s in %d %s (%.2f s)\n", strings.Join(parts, ", "), s.Files, plural(s.Files, "file"), s.Duration.Seconds())
+	files := fmt.Sprintf(" in %d %s", s.Files, plural(s.Files, "file"))
+	if s.Faults == s.Files {
+		files = ""
+	}
+	_, err := fmt.Fprintf(p.out, "\n%s%s (%.2f s)\n", strings.Join(parts, ", "), files, s.Duration.Seconds())
 	return err
+}
+
+// prefixed is text after a prefix, "" without text.
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
 }
 
 func plural(n int, word string) string {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 
-	"pmilter/filter"
 	"pmilter/script"
 )
 
@@ -31,15 +30,17 @@ func (p *tap) File(f FileReport) {
 		case script.Passed:
 			p.line("ok", name, "")
 		case script.Skipped:
-			p.line("ok", name, " # SKIP")
+			p.line("ok", name, " # SKIP"+prefixed(" ", t.Why))
 		default:
 			p.line("not ok", name, "")
-			p.diagnosis(t.Failure.Message, t.Failure.Pos)
+			p.diagnosis(t.Failure)
 		}
 	}
 	if f.Err != nil {
-		p.line("not ok", tapName(f.Name), "")
-		p.diagnosis(f.Err.Error(), filter.Position{File: f.Name})
+		for _, fault := range f.Faults() {
+			p.line("not ok", tapName(f.Name), "")
+			p.diagnosis(fault)
+		}
 	}
 }
 
@@ -49,8 +50,8 @@ func (p *tap) line(result, name, directive string) {
 }
 
 // diagnosis is a YAML block; JSON strings are YAML's.
-func (p *tap) diagnosis(message string, pos filter.Position) {
-	fmt.Fprintf(p.out, "  ---\n  message: %s\n  at: %s\n  ...\n", quoted(message), quoted(pos.String()))
+func (p *tap) diagnosis(f *script.Failure) {
+	fmt.Fprintf(p.out, "  ---\n  message: %s\n  at: %s\n  ...\n", quoted(f.Message), quoted(f.Pos.String()))
 }
 
 // quoted is a JSON string.

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"pmilter/filter"
 	"pmilter/script"
 )
 
@@ -42,6 +44,23 @@ type FileReport struct {
 // Failed tells whether anything in it failed.
 func (f *FileReport) Failed() bool {
 	return f.Err != nil || slices.ContainsFunc(f.Tests, func(t script.TestReport) bool { return t.Status == script.Failed })
+}
+
+// Faults is Err as places and messages; of a Reporter, each is shown as the
+// failure of a test is.
+func (f *FileReport) Faults() []*script.Failure {
+	var faults script.Faults
+	if !errors.As(f.Err, &faults) {
+		return []*script.Failure{{Message: f.Err.Error(), Pos: filter.Position{File: f.Name}}}
+	}
+	var list []*script.Failure
+	for _, one := range faults {
+		if one.Pos.File == "" {
+			one.Pos.File = f.Name
+		}
+		list = append(list, &script.Failure{Message: one.Message, Pos: one.Pos})
+	}
+	return list
 }
 
 // Summary counts.
