@@ -63,8 +63,9 @@ func wanted(t reflect.Type) string {
 		return "a list"
 	case reflect.Struct, reflect.Map:
 		return "an object"
+	default:
+		return "a whole number"
 	}
-	return "a whole number"
 }
 
 func strictJSON(data []byte, into any) error {

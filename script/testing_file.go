@@ -160,6 +160,7 @@ type testWorld struct {
 	stand   Stand        // of the test that runs
 	until   time.Time    // when its time is over, in real time
 	library *goja.Object // what testing.js made
+	stray   error        // that a timer of the test threw first
 	spent   bool         // the world cannot be used for another test
 }
 

@@ -107,6 +107,10 @@ func (w *World) runPart(c *testCase, f goja.Callable, timeout time.Duration) *Fa
 	}
 	lost := w.rejected
 	w.rejected = w.rejected[:0]
+	if err == nil {
+		err = w.test.stray
+	}
+	w.test.stray = nil
 	switch {
 	case err != nil:
 		return w.failure(c, err, timeout)

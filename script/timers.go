@@ -191,5 +191,11 @@ func (t *timers) call(n *timer) {
 	}
 }
 
-// timerFailed logs what a timer's function ended with.
-func (w *World) timerFailed(err error) { w.warn("timer failed", err) }
+// timerFailed logs what a timer's function ended with; a test fails of it.
+func (w *World) timerFailed(err error) {
+	if w.test == nil {
+		w.warn("timer failed", err)
+	} else if w.test.stray == nil {
+		w.test.stray = err
+	}
+}

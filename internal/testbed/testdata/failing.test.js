@@ -51,6 +51,10 @@ test("a rejection that nobody handles", async () => {
   Promise.reject(new Error("lost"));
   await new Promise((r) => setTimeout(r, 10));
 });
+test("a timer that throws", async () => {
+  setTimeout(() => { throw new Error("late"); }, 5);
+  await new Promise((r) => setTimeout(r, 10));
+});
 test("a promise that nothing settles", () => new Promise(() => {}));
 test("too late", async () => {
   for (;;) await new Promise((r) => setImmediate(r));
