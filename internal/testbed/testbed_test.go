@@ -151,6 +151,20 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestChosen: the names of groups are part of a test's.
+func TestChosen(t *testing.T) {
+	dir := project(t, map[string]string{"a.test.js": head + `describe("g", () => { test("one", () => {}); test("two", () => {}); }); test("one", () => {});`})
+	load := script.Options{Base: dir, Limits: script.Limits{Timeout: time.Minute, CPU: time.Minute, Memory: 4 << 30, MaxValue: 1 << 20}}
+	bench := NewBench(BenchOptions{Scripts: load})
+	defer bench.Close()
+	for chosen, want := range map[string]int{"": 3, "one": 2, "g > one": 1, "g": 2, "three": 0} {
+		sum, _, err := Run(t.Context(), []string{filepath.Join(dir, "a.test.js")}, Options{Bench: bench, Load: load, Filter: chosen, Report: &collector{}})
+		if err != nil || sum.Passed != want {
+			t.Errorf("%q: %+v, %v; want %d", chosen, sum, err, want)
+		}
+	}
+}
+
 func TestOnlyAndSkip(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"only":          {`test("a", () => {}); test.only("b", () => {}); only("c", () => {});`, "a:skipped b:passed c:passed"},
