@@ -9,10 +9,10 @@
 //
 // It promises that a job's timeout ends in the death of the worker's whole process
 // group, programs that the job ran included; that a worker's group is dead before
-// anybody hears that the worker is gone; and that no worker outlives the process that
-// holds the pool, however that one dies: the kernel kills it with the thread that
-// started it, and where that fails it kills its group itself when its socket to the
-// pool ends.
+// anybody hears that the worker is gone; and that neither a worker nor its group outlives
+// the process that holds the pool, however that one dies: a worker kills its group,
+// itself included, when its socket to the pool ends. Who kills the workers as well
+// (killall -9) leaves what their programs have started.
 //
 // It knows nothing of what jobs are about, and never does one in the pool's own process.
 //

@@ -52,7 +52,10 @@ func (l *launcher) start(o *Options, inherited []*os.File) (process, error) {
 		Path: "/proc/self/exe", Args: append([]string{os.Args[0]}, o.Args...), Env: o.Env,
 		Stdout: os.Stderr, Stderr: os.Stderr, ExtraFiles: append([]*os.File{theirs}, inherited...),
 		// A session of its own: a group to kill, out of reach of a terminal's Ctrl-C.
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		// When we die it kills its whole group, at the end of its socket: SIGKILL would
+		// end it before that, and leave what its programs have started. So the kernel
+		// only sees to it that one which was stopped can do it.
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
 	}
 	done := make(chan error)
 	l.asked <- func() { done <- cmd.Start() }

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // beWorker does jobs: "echo TEXT", "pid", "program" (runs a program, answers with its
 // number), "hang" (the same, and never answers; the number is a note), "sleep D", "die",
-// "deaf" (no parent-death signal any more), "grow" (holds 64 MiB).
+// "grow" (holds 64 MiB).
 func beWorker() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -46,9 +45,7 @@ func beWorker() int {
 			return nil, errors.New("broken as asked")
 		}
 		program := func() string {
-			cmd := exec.Command("sleep", "1000")
-			// When worker and parent are killed at once nobody is left to kill the group.
-			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			cmd := exec.Command("sleep", "1000") // as programs of programs are: without a parent-death signal
 			if err := cmd.Start(); err != nil {
 				return err.Error()
 			}
@@ -73,10 +70,6 @@ func beWorker() int {
 			case "die":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
-			case "deaf":
-				_, _, errno := syscall.Syscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, 0, 0)
-				time.Sleep(200 * time.Millisecond)
-				return []byte(errno.Error()), false
 			case "grow":
 				kept = make([]byte, 64<<20)
 				for i := 0; i < len(kept); i += 4096 {
@@ -104,13 +97,6 @@ func beParent() int {
 	ctx := context.Background()
 	for range 2 {
 		<-ready
-	}
-	if len(os.Args) > 2 {
-		var both sync.WaitGroup
-		for range 2 { // each takes its time, so that both workers have one
-			both.Go(func() { _, _ = p.Do(ctx, prefork.Job{Data: []byte("deaf")}) })
-		}
-		both.Wait()
 	}
 	go func() { _, _ = p.Do(ctx, prefork.Job{Data: []byte("hang")}) }()
 	program := <-notes
@@ -204,16 +190,14 @@ func TestTheGroupDiesWithItsWorker(t *testing.T) {
 	}
 }
 
+// TestNoOrphanOutlivesAKilledParent: nor does a program, which has no parent-death
+// signal of its own; nor a worker that was stopped.
 func TestNoOrphanOutlivesAKilledParent(t *testing.T) {
 	t.Parallel()
-	for _, way := range []string{"by the kernel's signal", "by the end of the socket"} {
+	for _, way := range []string{"at work", "stopped"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			args := []string{"be-parent"}
-			if strings.Contains(way, "socket") {
-				args = append(args, "deaf")
-			}
-			cmd := exec.Command("/proc/self/exe", args...)
+			cmd := exec.Command("/proc/self/exe", "be-parent")
 			cmd.Stderr = os.Stderr
 			out, err := cmd.StdoutPipe()
 			if err != nil {
@@ -225,7 +209,15 @@ func TestNoOrphanOutlivesAKilledParent(t *testing.T) {
 			line, err := bufio.NewReader(out).ReadString('\n')
 			pids := strings.Fields(line)
 			if err != nil || len(pids) != 3 {
-				t.Errorf("%q %v", line, err)
+				t.Fatalf("%q %v", line, err)
+			}
+			if way == "stopped" {
+				for _, pid := range pids[:2] {
+					n, _ := strconv.Atoi(pid)
+					if err := syscall.Kill(n, syscall.SIGSTOP); err != nil {
+						t.Error(err)
+					}
+				}
 			}
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
