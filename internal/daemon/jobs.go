@@ -205,8 +205,7 @@ func (j *jobQueues) end(ctx context.Context, q *jobs.Queue) {
 // stop lets jobs finish, each within its queue's timeout.
 func (j *jobQueues) stop(ctx context.Context) {
 	j.mu.Lock()
-	list := j.list
-	j.list = nil
+	list := slices.Clone(j.list) // status tells of them until the end
 	j.mu.Unlock()
 	for _, q := range list {
 		j.retired.Go(func() { j.end(ctx, q) })

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +78,20 @@ func (t *QueueTool) chosen(names []string) ([]*queue.Queue, error) {
 	return list, nil
 }
 
+// hint says of a Maildir that is missing who makes it, and of one that this user may not
+// read who may.
+func hint(q *queue.Queue, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isFolder(filepath.Dir(q.Path())):
+		return fmt.Errorf("%w: pmilterd run makes it at its start", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s is missing, too, and is not made by pmilterd", err, filepath.Dir(q.Path()))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: the command needs the rights of the server's user", err)
+	}
+	return err
+}
+
 // List calls show for each event of the queues with these names (all without
 // names): those that wait or are worked on, or those that have failed. hidden is
 // how many have failed and were not shown.
@@ -92,7 +108,7 @@ func (t *QueueTool) List(names []string, failed bool, show func(*QueuedEvent) er
 	for _, q := range list {
 		waiting, err := q.List(state)
 		if err != nil {
-			faults = append(faults, err)
+			faults = append(faults, hint(q, err))
 			continue
 		}
 		for _, w := range waiting {
@@ -109,7 +125,7 @@ func (t *QueueTool) List(names []string, failed bool, show func(*QueuedEvent) er
 		}
 		given, err := q.List(queue.StateFailed)
 		if err != nil {
-			faults = append(faults, err)
+			faults = append(faults, hint(q, err))
 		}
 		hidden += len(given)
 	}
@@ -238,7 +254,7 @@ func (t *QueueTool) Flush(names []string, failed bool) (n int, err error) {
 	for _, q := range list {
 		waiting, err := q.List(state)
 		if err != nil {
-			faults = append(faults, err)
+			faults = append(faults, hint(q, err))
 		}
 		for _, w := range waiting {
 			if !failed && w.Due(time.Now()) && (w.Attempts == 0 || !w.Next.IsZero()) {
