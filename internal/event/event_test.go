@@ -173,7 +173,10 @@ func TestDamaged(t *testing.T) {
 func TestForged(t *testing.T) {
 	t.Parallel()
 	forged := written(t, sample(), "Subject: x\r\n\r\n")
+	guessed := sample()
+	guessed.ID = "1767225600.Vfd01I2M4.mx.example.org"
 	for file, content := range map[string]string{
+		guessed.ID: written(t, guessed, "Subject: x\r\n\r\n"), // the sender guessed what Postfix would name it
 		"1767225600.Vfd01I2M3.mx.example.org":            forged, // Postfix
 		"1767225600.M5P6.mx.example.org,S=12,W=14":       forged, // Dovecot
 		"1767225600.M000005P6Q7.pmilter.example.org":     forged, // Python on a host of that name

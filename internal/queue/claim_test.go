@@ -198,3 +198,28 @@ func TestDelay(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimOfAnotherFile: between open and lock the file was finished, and another has
+// its name. Who has a lock on what is gone has no event.
+func TestClaimOfAnotherFile(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t)
+	path := drop(t, q, "new", "")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Rename(path, path+",A=1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(f, path); !errors.Is(err, ErrGone) {
+		t.Errorf("lock: %v", err)
+	}
+	if err := lock(f, path+",A=1"); err != nil {
+		t.Errorf("lock under its own name: %v", err)
+	}
+}

@@ -378,3 +378,19 @@ func TestRenameFails(t *testing.T) {
 	}
 	claim(t, q, path) // it was released
 }
+
+// TestMoveSyncs: what moves to .failed is there for good before it is gone from new.
+func TestMoveSyncs(t *testing.T) {
+	t.Parallel()
+	d := &brokenDisk{}
+	q := newQueue(t, func(o *Options) { o.disk = d })
+	c := claim(t, q, drop(t, q, "new", ""))
+	d.n = 1000
+	if err := c.Fail("why"); err != nil {
+		t.Fatal(err)
+	}
+	want := "create tmp|write tmp|fsync tmp|close tmp|rename tmp|sync new|remove new"
+	if got := strings.Join(d.steps, "|"); got != want {
+		t.Errorf("steps %s", got)
+	}
+}

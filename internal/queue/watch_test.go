@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -191,5 +193,45 @@ func TestCreateAndCheck(t *testing.T) {
 	}
 	if q.Check() == nil || q.Create() == nil {
 		t.Error("a file in place of new/ is not seen")
+	}
+}
+
+// TestWatchAfterAnOverflow: changes come faster than they are read, the kernel drops
+// some, and what they would have told is found all the same.
+func TestWatchAfterAnOverflow(t *testing.T) {
+	t.Parallel()
+	most := 16384
+	if text, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events"); err == nil {
+		most, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+	}
+	if most > 1<<17 {
+		t.Skipf("%d changes would be needed", most)
+	}
+	var gate sync.Mutex // closed, Watch takes in nothing
+	q := newQueue(t, longInterval, func(o *Options) {
+		o.Now = func() time.Time {
+			gate.Lock()
+			defer gate.Unlock()
+			return time.Now()
+		}
+	})
+	due := watched(t, q)
+	first := drop(t, q, "new", "")
+	if w := receive(t, due); w.Path != first {
+		t.Fatalf("%+v came", w)
+	}
+	gate.Lock()
+	noise := q.sub("", "new") + "/1.noise"
+	for range most/2 + 2048 { // two changes each; fsnotify has read some
+		if err := errors.Join(os.WriteFile(noise, nil, 0o600), os.Remove(noise)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := q.sub("", "new") + "/2.last"
+	if err := os.WriteFile(last, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gate.Unlock()
+	for receive(t, due).Path != last { // the noise, perhaps
 	}
 }
