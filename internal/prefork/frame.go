@@ -25,12 +25,15 @@ const (
 // maxFrame bounds what one side makes the other keep in memory.
 const maxFrame = 64 << 20
 
-var errFrame = errors.New("prefork: no frame of ours")
+var (
+	errFrame = errors.New("prefork: no frame of ours")
+	errLong  = errors.New("at once are too many")
+)
 
 // writeFrame writes a frame in one call: a kind, the length in four bytes, the data.
 func writeFrame(w io.Writer, k kind, data []byte) error {
 	if len(data) > maxFrame {
-		return fmt.Errorf("prefork: %d bytes at once are too many", len(data))
+		return fmt.Errorf("prefork: %d bytes %w", len(data), errLong)
 	}
 	b := make([]byte, 5, 5+len(data))
 	b[0] = byte(k)

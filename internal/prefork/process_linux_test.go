@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // beWorker does jobs: "echo TEXT", "pid", "program" (runs a program, answers with its
-// number), "hang" (the same, and never answers; the number is a note), "sleep D", "die",
+// number), "hang" and "chatter" (the same, and never answer; the number is a note), "sleep D", "die",
 // "grow" (holds 64 MiB).
 func beWorker() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -63,6 +63,10 @@ func beWorker() int {
 			case "hang":
 				_ = notify([]byte(program()))
 				select {}
+			case "chatter": // hang, and say so all the time
+				said := []byte(program())
+				for notify(said) == nil { //nolint:revive // until the pool is gone
+				}
 			case "sleep":
 				d, _ := time.ParseDuration(rest)
 				_ = notify([]byte("asleep"))
@@ -86,7 +90,7 @@ func beWorker() int {
 	return 0
 }
 
-// beParent has a pool of two workers, of which one hangs with a program; it prints
+// beParent has a pool of two workers, of which one has the job that it is told, with a program; it prints
 // their numbers and the program's, and waits to be killed.
 func beParent() int {
 	notes, ready := make(chan string, 1), make(chan int, 2)
@@ -98,7 +102,7 @@ func beParent() int {
 	for range 2 {
 		<-ready
 	}
-	go func() { _, _ = p.Do(ctx, prefork.Job{Data: []byte("hang")}) }()
+	go func() { _, _ = p.Do(ctx, prefork.Job{Data: []byte(os.Args[2])}) }()
 	program := <-notes
 	fmt.Println(p.Status().Workers[0].PID, p.Status().Workers[1].PID, program)
 	select {}
@@ -194,10 +198,11 @@ func TestTheGroupDiesWithItsWorker(t *testing.T) {
 // signal of its own; nor a worker that was stopped.
 func TestNoOrphanOutlivesAKilledParent(t *testing.T) {
 	t.Parallel()
-	for _, way := range []string{"at work", "stopped"} {
+	for _, way := range []string{"hang", "stopped", "chatter"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command("/proc/self/exe", "be-parent")
+			job := strings.Replace(way, "stopped", "hang", 1)
+			cmd := exec.Command("/proc/self/exe", "be-parent", job)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.StdoutPipe()
 			if err != nil {

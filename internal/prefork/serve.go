@@ -49,7 +49,7 @@ func poolSocket() (net.Conn, error) {
 
 // serve is Serve on any connection. orphaned is called when that ends.
 func serve(ctx context.Context, conn net.Conn, begin Begin, orphaned func()) error {
-	s := &server{conn: conn}
+	s := &server{conn: conn, orphaned: orphaned}
 	jobs, end := make(chan []byte), make(chan struct{})
 	setup := make(chan []byte, 1)
 	go func() {
@@ -111,14 +111,19 @@ func (s *server) work(ctx context.Context, do Do, jobs <-chan []byte, end <-chan
 
 // server is a worker's end of the socket.
 type server struct {
-	conn net.Conn
-	mu   sync.Mutex // one writes at a time
+	conn     net.Conn
+	orphaned func()
+	mu       sync.Mutex // one writes at a time
 }
 
 func (s *server) write(k kind, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return writeFrame(s.conn, k, data)
+	err := writeFrame(s.conn, k, data)
+	if err != nil && !errors.Is(err, errLong) {
+		s.orphaned() // here it may be seen before the reader sees it: do not end without our programs
+	}
+	return err
 }
 
 // read hands on what the pool says until there is nothing more to come.
