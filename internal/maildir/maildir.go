@@ -84,6 +84,10 @@ func (m *Maildir) DeliverOnce(name string, write func(io.Writer) error) (file st
 		return "", false, fmt.Errorf("maildir: %q cannot be a message's name", name)
 	}
 	if there := m.named(name); there != "" {
+		// Who put it there may have been killed before the folder was synced.
+		if err := m.syncDir(filepath.Dir(there)); err != nil {
+			return "", false, fmt.Errorf("maildir: %w", err)
+		}
 		return there, false, nil
 	}
 	file, err = m.deliver(m.unique(), name, write)

@@ -160,3 +160,22 @@ func TestOpenWhereAFileIs(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestDeliverOnceSyncsWhatIsThere: who delivered it may have been killed before the
+// folder was synced.
+func TestDeliverOnceSyncsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	m := open(t)
+	if _, _, err := m.DeliverOnce("a", hello); err != nil {
+		t.Fatal(err)
+	}
+	var synced []string
+	m.fsync = func(f *os.File) error { synced = append(synced, filepath.Base(f.Name())); return f.Sync() }
+	if _, isNew, err := m.DeliverOnce("a", hello); err != nil || isNew || len(synced) != 1 || synced[0] != "new" {
+		t.Errorf("new %v, error %v, synced %q", isNew, err, synced)
+	}
+	m.fsync = func(*os.File) error { return errors.New("boom") }
+	if _, _, err := m.DeliverOnce("a", hello); err == nil {
+		t.Error("a folder that cannot be synced is no error")
+	}
+}
