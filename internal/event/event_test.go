@@ -176,10 +176,10 @@ func TestForged(t *testing.T) {
 	guessed := sample()
 	guessed.ID = "1767225600.Vfd01I2M4.mx.example.org"
 	for file, content := range map[string]string{
-		guessed.ID: written(t, guessed, "Subject: x\r\n\r\n"), // the sender guessed what Postfix would name it
-		"1767225600.Vfd01I2M3.mx.example.org":            forged, // Postfix
-		"1767225600.M5P6.mx.example.org,S=12,W=14":       forged, // Dovecot
-		"1767225600.M000005P6Q7.pmilter.example.org":     forged, // Python on a host of that name
+		guessed.ID:                                       written(t, guessed, "Subject: x\r\n\r\n"), // the sender guessed what Postfix would name it
+		"1767225600.Vfd01I2M3.mx.example.org":            forged,                                    // Postfix
+		"1767225600.M5P6.mx.example.org,S=12,W=14":       forged,                                    // Dovecot
+		"1767225600.M000005P6Q7.pmilter.example.org":     forged,                                    // Python on a host of that name
 		"1767225600.M000001P42Q1.mx.example.org":         forged,
 		"x" + ourName:                                    forged,
 		ourName + ".":                                    forged,

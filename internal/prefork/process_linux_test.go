@@ -65,7 +65,7 @@ func beWorker() int {
 				select {}
 			case "chatter": // hang, and say so all the time
 				said := []byte(program())
-				for notify(said) == nil { //nolint:revive // until the pool is gone
+				for notify(said) == nil { // until the pool is gone
 				}
 			case "sleep":
 				d, _ := time.ParseDuration(rest)
