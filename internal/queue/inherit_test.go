@@ -9,7 +9,7 @@ import (
 // TestProgramsHoldTheLock: while what a worker ran lives, nobody takes the event of a
 // worker that was killed; what it left behind holds up nobody when it has settled.
 func TestProgramsHoldTheLock(t *testing.T) {
-	t.Parallel()
+	// Not beside the others: processes that they start would inherit the lock as well.
 	q := newQueue(t)
 	path := drop(t, q, "new", "")
 	start := func() (end func()) {
