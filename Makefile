@@ -47,7 +47,7 @@ test: deps types scripts ## all tests, with -race; behind a real Postfix, too
 	@.ci/deps.sh --check >/dev/null 2>&1 || echo "make test: passed, but for what was left out: see at the top"
 
 # The shipped scripts by their own tests: what a user's `pmilterd test` does.
-scripts: build ## the tests of the shipped scripts, scripts/*.test.js
+scripts: build ## the tests of the shipped filters and jobs, *.test.js in scripts/
 	./pmilterd test -c scripts/pmilter.toml
 
 # What an editor would say of the shipped scripts. Needs npm.

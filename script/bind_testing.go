@@ -22,13 +22,14 @@ var testingSource string
 func canned() map[string][]string {
 	return map[string][]string{
 		"dns": {"answer"}, "http": {"answer"}, "net": {"answer"},
+		"exec": {"answer"}, "smtp": {"answer"},
 		"vars": {"set"},
 	}
 }
 
 // testExports are those of pmilter/test.
 func testExports() []string {
-	own := []string{"test", "describe", "beforeEach", "afterEach", "only", "skip", "expect", "session", "clock"}
+	own := []string{"test", "describe", "beforeEach", "afterEach", "only", "skip", "expect", "session", "job", "clock"}
 	return append(own, slices.Sorted(maps.Keys(canned()))...)
 }
 
@@ -58,6 +59,8 @@ func (w *World) testExport(name string) goja.Value {
 			return w.testLibrary().Get(name)
 		case "session":
 			return w.function(name, w.openSession)
+		case "job":
+			return w.function(name, w.playJob)
 		case "clock":
 			return w.testClock()
 		}

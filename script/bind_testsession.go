@@ -37,7 +37,7 @@ func (w *World) openSession(c goja.FunctionCall) goja.Value {
 
 // readOptionsOf reads JSON strictly: an option that does not exist would be one
 // that does nothing.
-func readOptionsOf(data any, o *SessionOptions) error {
+func readOptionsOf(data, o any) error {
 	raw, ok := data.(json.RawMessage)
 	if !ok {
 		return errors.New("the options are no object")

@@ -59,7 +59,7 @@ func (p *importer) resolve(build api.PluginBuild, a api.OnResolveArgs) api.OnRes
 		switch {
 		case !built:
 			return refuse(moduleFault(name))
-		case m.jobs && !p.jobs:
+		case m.jobs && !p.jobs && !p.tests: // a test may import a job's functions
 			return refuse(name + " is for the scripts of jobs alone: a filter puts the message on a queue, and the queue's job does the rest")
 		case m.tests && !p.tests:
 			return refuse(name + " is for tests: files named *.test.js or *.test.ts, which 'pmilterd test' runs")

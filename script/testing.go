@@ -36,6 +36,9 @@ type Stand interface {
 	// Open begins an SMTP session. It starts the scripts as the server would. An
 	// error may be Faults.
 	Open(ctx context.Context, o SessionOptions) (TestSession, error)
+	// Job runs a job's script as a worker would. An error may be Faults: how the
+	// script ended is none.
+	Job(ctx context.Context, o TestJob) (TestJobResult, error)
 	// End ends the sessions that are open and returns what was logged: what
 	// scripts printed, and what went wrong in them, one line each.
 	End() []string

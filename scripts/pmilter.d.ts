@@ -801,6 +801,61 @@ declare module "pmilter/test" {
     readonly quarantine: string;
   }
 
+  /** What job() takes; all of it may be left out. @example { data: { why: "spam" }, attempt: 3 } */
+  export interface JobOptions {
+    /** The job's script, relative to the configured folder; by default the queue's, or the one beside the test: webhook.js of webhook.test.js. @example { script: "jobs/webhook.js" } */
+    script?: string;
+    /** The queue: its job's script runs, unless script says another. By default the one whose job the script is. @example { queue: "webhook" } */
+    queue?: string;
+    /** job.data, null by default. @example { data: { to: ["a@example.org"] } } */
+    data?: unknown;
+    /** job.sender; "" for bounces. @example { sender: "" } */
+    sender?: string;
+    /** job.recipients. @example { recipients: ["b@example.net"] } */
+    recipients?: string[];
+    /** job.client: by default client.example.org [192.0.2.1], port 49152; family "unknown" of mail that an MTA delivered. @example { client: { ip: "192.0.2.7" } } */
+    client?: { ip?: string; port?: number; name?: string; family?: "inet" | "inet6" | "unix" | "unknown" };
+    /** job.verdict, "accept" by default. @example { verdict: "reject" } */
+    verdict?: "accept" | "reject" | "tempfail" | "discard" | "abort" | "";
+    /** job.complete, true by default. @example { complete: false } */
+    complete?: boolean;
+    /** job.attempt, 1 by default. @example { attempt: 10 } */
+    attempt?: number;
+    /** job.id, by default one that no other job of the test has. @example { id: first.delivered[0]?.id } */
+    id?: string;
+  }
+
+  /** Runs a job's script once, as a worker would, with an event: nothing is written or reached. @example expect(await job("Subject: hi\n\nhello\n")).toMatchObject({ outcome: "done" }) */
+  export function job(message?: Mail, options?: JobOptions): Promise<JobResult>;
+
+  /** How a job ended, and what it did. @example expect(r).toMatchObject({ outcome: "retry", after: 600000 }) */
+  export interface JobResult {
+    /** It returned, called job.fail or job.retry, or threw. @example expect(r.outcome).toBe("done") */
+    readonly outcome: "done" | "failed" | "retry" | "threw";
+    /** That of job.fail and job.retry, or the error; "" when it is done. @example expect(r.reason).toMatch(/404/) */
+    readonly reason: string;
+    /** Milliseconds that job.retry asked for, null for none: then the queue's backoff holds, as after a throw. @example expect(r.after).toBe(600000) */
+    readonly after: number | null;
+    /** What it threw, "" for nothing. @example expect(r.error).toBe("") */
+    readonly error: string;
+    /** The script that threw, "" for none. @example expect(r.script).toBe("jobs/webhook.js") */
+    readonly script: string;
+    /** The line of that script, 0 for none. @example expect(r.line).toBe(7) */
+    readonly line: number;
+    /** What it noted. @example expect(r.notes[0]?.reason).toBe("seen") */
+    readonly notes: readonly { readonly script: string; readonly reason: string; readonly values?: any }[];
+    /** What it asked by pmilter/http; headers by their names in lower case. @example expect(JSON.parse(r.fetched[0]!.body).subject).toBe("hi") */
+    readonly fetched: readonly { readonly method: string; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string }[];
+    /** What it sent by pmilter/net. @example expect(r.exchanged[0]?.data).toContain("X-Sender: a@example.org") */
+    readonly exchanged: readonly { readonly address: string; readonly data: string }[];
+    /** What it ran by pmilter/exec. @example expect(r.ran).toMatchObject([{ program: "/usr/bin/true", args: [] }]) */
+    readonly ran: readonly { readonly program: string; readonly args: readonly string[]; readonly input: string; readonly env: Readonly<Record<string, string>> }[];
+    /** What it sent by pmilter/smtp. @example expect(r.sent).toMatchObject([{ from: "", to: ["a@example.org"] }]) */
+    readonly sent: readonly { readonly server: string; readonly from: string; readonly to: readonly string[]; readonly message: string }[];
+    /** What it delivered by pmilter/maildir; delivered is false of a message that was there. @example expect(r.delivered).toMatchObject([{ folder: "/var/mail/archive/2026/11/26" }]) */
+    readonly delivered: readonly { readonly folder: string; readonly id: string; readonly file: string; readonly message: string; readonly delivered: boolean }[];
+  }
+
   /** The time that the test and the filters see. It stands still, and moves when told to, or to the next timer when all wait. @example clock.advance("10m") */
   export const clock: {
     /** Moves on: milliseconds, or "90s", "10m", "2h", "1d". @example clock.advance("10m") */
@@ -829,7 +884,19 @@ declare module "pmilter/test" {
     answer(address: string, data: string | Uint8Array): void;
   };
 
-  /** What pmilter/vars is for sessions that begin afterwards, in this test. @example vars.set("max_recipients", 2) */
+  /** How programs of pmilter/exec end in this test; others are not there. @example exec.answer("/usr/local/bin/file-ticket", { code: 75, stderr: "busy" }) */
+  export const exec: {
+    /** What a program writes, or more of its end, whatever its arguments. @example exec.answer("/usr/bin/spamc", "5.1/5.0\n") */
+    answer(program: string, result: string | Uint8Array | { code?: number; signal?: string; stdout?: string | Uint8Array; stderr?: string | Uint8Array }): void;
+  };
+
+  /** What servers of pmilter/smtp say in this test; others refuse the connection. @example smtp.answer("127.0.0.1:25", "250 2.0.0 taken") */
+  export const smtp: {
+    /** The reply to a message, and to recipients that are refused. @example smtp.answer("127.0.0.1:25", { rejected: { "b@example.net": "550 5.1.1 nobody here" } }) */
+    answer(server: string, reply: string | { reply?: string; rejected?: Record<string, string> }): void;
+  };
+
+  /** What pmilter/vars is for sessions and jobs that begin afterwards, in this test. @example vars.set("max_recipients", 2) */
   export const vars: {
     /** One variable, or several. @example vars.set({ max_recipients: 2 }) */
     set(name: string, value: unknown): void;

@@ -84,7 +84,7 @@ func newTestRun(cfg *config.Config, o TestOptions) *testRun {
 		filters.Coverage = t.coverage
 	}
 	t.bench = testbed.NewBench(testbed.BenchOptions{
-		Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars, Queues: queueNames(cfg),
+		Scripts: filters, Filter: filterOptions(cfg), Vars: cfg.Vars, Queues: queueNames(cfg), Jobs: testJobs(cfg),
 		Services: func(now func() time.Time, dns script.DNS) script.Services { return t.services.forTest(cfg, now, dns) },
 	})
 	return t

@@ -31,7 +31,7 @@ func layers() []layer {
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout", "internal/maildir",
 		}},
 		{"internal/jobs", []string{"script", "internal/queue", "internal/prefork", "internal/event"}},
-		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter"}},
+		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter", "internal/event"}},
 		{"script", []string{"filter", "internal/event", "internal/span"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},

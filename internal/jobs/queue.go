@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -88,7 +89,7 @@ func (q *Queue) Start(ctx context.Context) {
 		Args: q.o.Command, Env: environment(), Setup: func() []byte { return q.setup(nil) },
 		Min: q.spec.Min, Max: q.spec.Max, IdleTimeout: q.spec.IdleTimeout,
 		MaxRequests: q.spec.MaxRequests, Memory: q.spec.Memory,
-		Hooks: q.hooks(),
+		Hooks: q.hooks(), Signals: map[syscall.Signal]prefork.Reaction{syscall.SIGHUP: {Replace: true}},
 	})
 	ctx, q.stopWatch = context.WithCancel(context.WithoutCancel(ctx))
 	due := make(chan queue.Waiting)
@@ -141,12 +142,12 @@ func (q *Queue) Reload(ctx context.Context) error {
 	return nil
 }
 
-// replace has the workers replaced in the background.
+// replace has the workers replaced in the background, as SIGHUP does.
 func (q *Queue) replace() {
 	if q.pool == nil {
 		return
 	}
-	q.rolls.Go(func() { _ = q.pool.Replace(context.Background()) })
+	q.rolls.Go(func() { _ = q.pool.Signal(context.Background(), syscall.SIGHUP) })
 }
 
 // environment is ours, but that a worker, which does one thing at a time, need not keep

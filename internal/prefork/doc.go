@@ -17,5 +17,5 @@
 // It knows nothing of what jobs are about, and never does one in the pool's own process.
 //
 // The shape is that of Perl's Parallel::Prefork and Server::Starter: hooks around the
-// life of workers, signals to them staggered, a scoreboard. It is for Linux.
+// life of workers, signals mapped and staggered, a scoreboard. It is for Linux.
 package prefork

@@ -3,7 +3,6 @@ package prefork
 import (
 	"context"
 	"math/rand/v2"
-	"syscall"
 	"time"
 )
 
@@ -204,26 +203,4 @@ func (p *Pool) settleRolls() {
 		close(over)
 	}
 	p.rolled = nil
-}
-
-// Signal sends a signal to every worker there is, with every between two of them, so
-// that what it makes them do does not happen to all at once. It returns when all
-// have had it, or ctx is done.
-func (p *Pool) Signal(ctx context.Context, s syscall.Signal, every time.Duration) error {
-	p.mu.Lock()
-	all := append([]*worker(nil), p.workers...)
-	p.mu.Unlock()
-	for i, w := range all {
-		if i > 0 {
-			timer := time.NewTimer(every)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return ctx.Err()
-			}
-		}
-		w.process.Signal(s)
-	}
-	return nil
 }

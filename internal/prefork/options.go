@@ -31,8 +31,21 @@ type Options struct {
 	// it was of use, doubled with each further one up to MaxErrorInterval; 0: 1 s and 1 min.
 	ErrorInterval, MaxErrorInterval time.Duration
 
+	// Signals says what a signal to the pool means for its workers: see Pool.Signal.
+	Signals map[syscall.Signal]Reaction
+
 	Hooks Hooks
 	start starter // what makes a process; nil: our own binary
+}
+
+// Reaction is what a signal to the pool does to its workers.
+type Reaction struct {
+	// Replace: each is replaced, after its job and one by one: see Pool.Replace.
+	Replace bool
+	// Send is what each gets otherwise, with Every between two, so that what it makes
+	// them do does not happen to all at once.
+	Send  syscall.Signal
+	Every time.Duration
 }
 
 // Hooks are called as workers come and go, from goroutines of the pool and one at a

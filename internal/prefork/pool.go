@@ -45,6 +45,7 @@ type Pool struct {
 	idle       []*worker // of these, the one that became it last at the end
 	waiting    []*call   // for a worker, the first at the beginning
 	stopping   bool
+	stopped    chan struct{} // closed when stopping is set
 	generation int
 	rolling    *worker // on its way out for another, see roll
 	rolled     []chan struct{}
@@ -74,7 +75,7 @@ func New(o Options) *Pool {
 	if o.start == nil {
 		o.start = newLauncher()
 	}
-	p := &Pool{o: o, wake: make(chan struct{}, 1)}
+	p := &Pool{o: o, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 	p.keeper.Add(1)
 	go p.keep()
 	return p
@@ -125,7 +126,10 @@ func (p *Pool) assign() {
 // when every worker is gone, with ctx's error if it had to kill. It may be called again.
 func (p *Pool) Stop(ctx context.Context) error {
 	p.mu.Lock()
-	p.stopping = true
+	if !p.stopping {
+		p.stopping = true
+		close(p.stopped)
+	}
 	for _, c := range p.waiting {
 		c.answer <- answer{err: ErrStopped}
 	}

@@ -236,7 +236,10 @@ func TestNoOrphanOutlivesAKilledParent(t *testing.T) {
 func TestSIGTERMLetsTheJobFinish(t *testing.T) {
 	t.Parallel()
 	asleep := make(chan struct{}, 1)
-	p := newPool(t, prefork.Options{Max: 1, Hooks: prefork.Hooks{Note: func(int, []byte) { asleep <- struct{}{} }}})
+	p := newPool(t, prefork.Options{
+		Max: 1, Hooks: prefork.Hooks{Note: func(int, []byte) { asleep <- struct{}{} }},
+		Signals: map[syscall.Signal]prefork.Reaction{syscall.SIGUSR1: {Send: syscall.SIGTERM}},
+	})
 	first := do(t, p, "pid")
 	done := make(chan error, 1)
 	go func() {
@@ -244,7 +247,7 @@ func TestSIGTERMLetsTheJobFinish(t *testing.T) {
 		done <- err
 	}()
 	<-asleep
-	if err := p.Signal(t.Context(), syscall.SIGTERM, time.Millisecond); err != nil {
+	if err := p.Signal(t.Context(), syscall.SIGUSR1); err != nil {
 		t.Error(err)
 	}
 	if err := <-done; err != nil {

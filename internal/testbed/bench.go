@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type BenchOptions struct {
 	Filter filter.Options
 	Vars   map[string]any
 	Queues []string // that scripts can enqueue to
+	Jobs   []Job    // the queues with a job
 	// Services makes what one test's modules do their work with, on its time and its
 	// DNS; HTTP and Net are the test's own. Nil: tables and matchers of Scripts alone.
 	Services func(now func() time.Time, dns script.DNS) script.Services
@@ -73,18 +75,18 @@ func (b *Bench) Close() {
 // Load loads the configured scripts, so that what is wrong with them, and which
 // of their lines no test runs, is known before any test asks for them.
 func (b *Bench) Load(ctx context.Context) error {
-	_, err := b.ofFile().scripts(ctx, b.o.Scripts.Scripts, b.o.Vars)
+	_, err := b.ofFile().scripts(ctx, b.o.Scripts.Scripts, b.o.Vars, false)
 	return err
 }
 
 // scripts is the loaded set of a list of files with the variables: what scripts
 // export, and whether they load at all, may depend on these.
-func (b *fileBench) scripts(ctx context.Context, files []string, vars map[string]any) (*script.Set, error) {
+func (b *fileBench) scripts(ctx context.Context, files []string, vars map[string]any, jobs bool) (*script.Set, error) {
 	values, err := json.Marshal(vars)
 	if err != nil {
 		return nil, err
 	}
-	key := strings.Join(files, "\x00") + "\x00" + string(values)
+	key := strings.Join(files, "\x00") + "\x00" + string(values) + "\x00" + strconv.FormatBool(jobs)
 	b.mu.Lock()
 	l := b.loaded[key]
 	if l == nil {
@@ -95,7 +97,7 @@ func (b *fileBench) scripts(ctx context.Context, files []string, vars map[string
 	b.mu.Unlock()
 	l.once.Do(func() {
 		o := b.o.Scripts
-		o.Scripts, o.Vars, o.Log = files, vars, zap.NewNop()
+		o.Scripts, o.Vars, o.Jobs, o.Log = files, vars, jobs, zap.NewNop()
 		l.library = script.NewLibrary(o)
 		l.err = l.library.Load(context.WithoutCancel(ctx)) // for the tests to come, too
 	})
@@ -243,7 +245,7 @@ func (s *stand) Open(ctx context.Context, o script.SessionOptions) (script.TestS
 		}
 	}
 	vars, _ := s.canned["vars"].(*cannedVars)
-	set, err := s.b.scripts(ctx, files, vars.current())
+	set, err := s.b.scripts(ctx, files, vars.current(), false)
 	if err != nil {
 		return nil, err
 	}

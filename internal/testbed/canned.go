@@ -31,6 +31,8 @@ func (b *Bench) newCanned() map[string]canned {
 		"dns":  cannedDNS{&answers.DNS{}},
 		"http": cannedHTTP{&answers.HTTP{}},
 		"net":  cannedNet{&answers.Net{}},
+		"exec": cannedExec{&answers.Exec{}},
+		"smtp": cannedSMTP{&answers.SMTP{}},
 	}
 }
 
@@ -45,6 +47,9 @@ func (b *Bench) services(c *clock, said map[string]canned) script.Services {
 		s = b.o.Services(c.Now, dns)
 	}
 	s.DNS, s.HTTP, s.Net = dns, http, net
+	exec, _ := said["exec"].(cannedExec)
+	smtp, _ := said["smtp"].(cannedSMTP)
+	s.Exec, s.SMTP, s.Maildirs = exec, smtp, &answers.Maildirs{}
 	return s
 }
 

@@ -51,7 +51,9 @@ func run(t *testing.T, base string, report Reporter, files ...string) Summary {
 	if base != "testdata" {
 		filters.Scripts = []string{"scripts"}
 	}
-	bench := NewBench(BenchOptions{Scripts: filters, Vars: vars, Queues: []string{"archive"}, Filter: filter.Options{
+	bench := NewBench(BenchOptions{Scripts: filters, Vars: vars, Queues: []string{"archive"}, Jobs: []Job{
+		{Queue: "archive", Script: filepath.Join(abs, "scripts/50-job.mjs"), Maildir: "/var/spool/archive", Timeout: 90 * time.Second},
+	}, Filter: filter.Options{
 		Timeout: 8 * time.Second, EOMTimeout: time.Minute, OnError: filter.Tempfail, MaxMessage: 1 << 20,
 	}})
 	defer bench.Close()

@@ -1,0 +1,1 @@
+export { default } from "./scripts/50-job.mjs";
