@@ -18,16 +18,16 @@ import (
 func newQueueCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue",
-		Short: "Looks at and repairs the Maildir queues",
-		Long: "Looks at and repairs the Maildir queues of the configuration, whether the server runs\n" +
+		Short: "Look at and repair the Maildir queues",
+		Long: "Look at and repair the Maildir queues of the configuration, whether the server runs\n" +
 			"or not. An event that somebody works on is locked: it is left as it is.\n\n" +
 			"ID is an event's id as ls shows it, or the start of one.",
 	}
 	cmd.AddCommand(
 		newQueueList(a),
 		newQueueShow(a),
-		newQueueChange(a, "retry", "Makes events due at once; failed ones go back to their queue", "is due", (*daemon.QueueTool).Retry),
-		newQueueChange(a, "rm", "Deletes events", "is deleted", (*daemon.QueueTool).Remove),
+		newQueueChange(a, "retry", "Make events due at once; failed ones go back to their queue", "is due", (*daemon.QueueTool).Retry),
+		newQueueChange(a, "rm", "Delete events", "is deleted", (*daemon.QueueTool).Remove),
 		newQueueFlush(a),
 	)
 	return cmd
@@ -46,7 +46,7 @@ func newQueueList(a *app) *cobra.Command {
 	var failed, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ls [QUEUE...]",
-		Short: "Lists the events that wait or are worked on, the oldest first",
+		Short: "List the events that wait or are worked on, the oldest first",
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := a.queueTool()
 			if err != nil {
@@ -147,7 +147,7 @@ func newQueueShow(a *app) *cobra.Command {
 	var asJSON, raw bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Shows an event and its message",
+		Short: "Show an event and its message",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := a.queueTool()
@@ -265,7 +265,7 @@ func newQueueFlush(a *app) *cobra.Command {
 	var failed bool
 	cmd := &cobra.Command{
 		Use:   "flush [QUEUE...]",
-		Short: "Makes all events due at once",
+		Short: "Make all events due at once",
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := a.queueTool()
 			if err != nil {
