@@ -53,7 +53,7 @@ func newBundle(o Options) (*bundle, seen, Faults) {
 	if faults.Fatal() {
 		return nil, look, faults
 	}
-	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files), jobs: o.Jobs, tests: o.tests, cover: o.Coverage}
+	b := &builder{base: base, real: base, files: files, vars: o.Vars, look: look, names: newNamer(base, files), jobs: o.Jobs, tests: o.tests, cover: o.Coverage, queues: o.Queues}
 	if real, err := filepath.EvalSymlinks(base); err == nil {
 		b.real = real
 	}
@@ -72,6 +72,7 @@ type builder struct {
 	look       seen
 	faults     Faults
 	jobs       bool
+	queues     []string // nil: not known
 }
 
 func (b *builder) build() *bundle {

@@ -24,8 +24,11 @@ func (b *builder) compile(out *bundle, code string, positions *sourceMap) bool {
 	}
 	authored := authoredFrom(code, positions)
 	found := inspect(tree, authored)
+	if b.queues != nil {
+		b.faults = append(b.faults, queueFaults(code, positions, found, b.queues)...)
+	}
 	rewritten, faults := rewriteLiterals(code, positions, found.regexps)
-	if b.faults = append(b.faults, faults...); faults.Fatal() {
+	if b.faults = append(b.faults, faults...); b.faults.Fatal() {
 		return false
 	}
 	if rewritten != code {

@@ -16,6 +16,7 @@ type Options struct {
 	Base    string         // the configuration's folder: names are shown relative to it
 	Scripts []string       // files and folders, relative to Base, as configured
 	Vars    map[string]any // of pmilter/vars
+	Queues  []string       // those that enqueue may name; nil: this is not looked at
 	// Services is what the modules do their work with.
 	Services Services
 	Limits   Limits

@@ -34,7 +34,7 @@ type TestFile struct {
 // is not looked at. It is returned with its inputs, so that they can be watched,
 // even when there are faults; then it cannot be run.
 func LoadTests(o Options, file string) (*TestFile, error) {
-	o.Scripts, o.tests, o.Coverage = []string{file}, true, nil
+	o.Scripts, o.tests, o.Coverage, o.Queues = []string{file}, true, nil, nil
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -23,6 +23,7 @@ func (u usage) mentions(name string) bool { return u.dynamic || u.names[name] }
 type inspection struct {
 	usage   usage
 	regexps []*ast.RegExpLiteral // in the order of the code
+	calls   []named              // likewise
 
 	from   int              // offset of the author's first character
 	keys   []ast.Expression // of computed members
@@ -77,6 +78,8 @@ func (in *inspection) visit(node any) bool {
 		in.name(n.Parsed.String())
 	case *ast.RegExpLiteral:
 		in.regexps = append(in.regexps, n)
+	case *ast.CallExpression:
+		in.call(n)
 	case *ast.BracketExpression:
 		in.keys = append(in.keys, n.Member)
 	case *ast.ObjectPattern:

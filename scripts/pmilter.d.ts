@@ -339,7 +339,7 @@ declare module "pmilter/queue" {
    * any phase of a message; what is written, when the message ends, is the message as all scripts left it, and it is on
    * the disk before the MTA hears "accepted". If it cannot be written, the MTA hears 451 and the client comes again. Two
    * calls are two events.
-   * @param queue the NAME; one that is not configured throws a TypeError
+   * @param queue the NAME; one that is not configured throws a TypeError, and is a fault at load where it is a plain string
    * @param options `data` is for the job: a JSON value, at most 1 MiB. `when` is "accepted" (no script refused or
    *   discarded the message; this is so without it) or "any": also what was refused, discarded or aborted, as far as it had come
    * @example

@@ -131,7 +131,7 @@ func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error)
 
 func libraryOptions(cfg *config.Config, s *Services, log *zap.Logger) script.Options {
 	return script.Options{
-		Base: base(cfg), Scripts: cfg.Scripts, Vars: cfg.Vars, Services: s.ForScripts(), Log: log, Limits: limits(cfg),
+		Base: base(cfg), Scripts: cfg.Scripts, Vars: cfg.Vars, Queues: queueNames(cfg), Services: s.ForScripts(), Log: log, Limits: limits(cfg),
 	}
 }
 

@@ -97,7 +97,7 @@ export function eom(session) {
 func TestEnqueueMistakes(t *testing.T) {
 	_, queues := withQueue(t, "archive")
 	code := []string{
-		`enqueue("arcive")`, `enqueue()`, `enqueue("archive", 1)`, `enqueue("archive", { dat: 1 })`, `enqueue("archive", { when: "ever" })`,
+		`enqueue(["arcive"][0])`, `enqueue()`, `enqueue("archive", 1)`, `enqueue("archive", { dat: 1 })`, `enqueue("archive", { when: "ever" })`,
 		`const o = {}; o.o = o; enqueue("archive", { data: o })`, `enqueue("archive", { data: "x".repeat(1 << 20) })`,
 	}
 	want := []string{
@@ -137,6 +137,29 @@ func TestEnqueueAtTopLevel(t *testing.T) {
 	cfg.Scripts = []string{file}
 	queues(cfg)
 	if err := Check(t.Context(), cfg, io.Discard); err == nil || !strings.Contains(err.Error(), "a.js:2") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestEnqueueNamesAQueue: a queue that is written down and not configured is a fault at
+// load, at start and at reload alike.
+func TestEnqueueNamesAQueue(t *testing.T) {
+	_, queues := withQueue(t, "archive")
+	file := filepath.Join(t.TempDir(), "a.js")
+	if err := os.WriteFile(file, []byte(queueImport+`export function eom() { enqueue("arcive"); }`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Scripts = []string{file}
+	queues(cfg)
+	err := Check(t.Context(), cfg, io.Discard)
+	if err == nil || !strings.HasSuffix(err.Error(), `a.js:2:33: enqueue: there is no queue "arcive": the configuration has archive`) {
+		t.Errorf("%v", err)
+	}
+	s := one(t, queueImport+`export function eom() { enqueue("archive"); }`, queues)
+	without := *s.cfg
+	without.Queues = nil
+	if err := s.e.configure(t.Context(), &without); err == nil || !strings.Contains(err.Error(), `no queue "archive"`) {
 		t.Errorf("%v", err)
 	}
 }

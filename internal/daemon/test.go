@@ -91,7 +91,7 @@ func newTestRun(cfg *config.Config, o TestOptions) *testRun {
 }
 
 func queueNames(cfg *config.Config) []string {
-	var names []string
+	names := []string{} // not nil: they are known
 	for _, q := range cfg.Queues {
 		names = append(names, q.Name)
 	}
