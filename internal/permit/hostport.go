@@ -79,8 +79,14 @@ func parsePort(s string) (uint16, error) {
 // address.
 func hostName(s string) (string, error) {
 	bad := fmt.Errorf("%q is no host name", s)
-	ascii, err := idna.New(idna.MapForLookup(), idna.StrictDomainName(false)).ToASCII(s)
+	profile := idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
+	ascii, err := profile.ToASCII(s)
 	if err != nil {
+		return "", bad
+	}
+	// Not all that it makes it would take: what is no UTF-8 becomes a label that
+	// stands for no name (RFC 5891 §4.4).
+	if again, err := profile.ToASCII(ascii); err != nil || again != ascii {
 		return "", bad
 	}
 	name := strings.TrimSuffix(strings.ToLower(ascii), ".")

@@ -289,6 +289,7 @@ func FuzzEntry(f *testing.F) {
 	for _, s := range []string{"a.example:1", "*.x", "10.0.0.0/8:5", "[::1]:5", "unix:/x", "*"} {
 		f.Add(s, s)
 	}
+	f.Add("a", "0\x8e:1") // no UTF-8
 	f.Fuzz(func(t *testing.T, a, b string) {
 		r, err := permit.New([]string{a}, nil)
 		if err != nil {
