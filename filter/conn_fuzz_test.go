@@ -1,6 +1,8 @@
 package filter_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -27,10 +29,42 @@ func (w *fakeWire) Usurp(next milter.Session) bool {
 	return true
 }
 
+// gamble is a Spool that fails when the dice say so.
+type gamble struct {
+	d           *dice
+	t           *testing.T
+	puts, freed int
+	failed      bool // a mail that nobody had refused could not be queued, since the last command
+	given       int  // events that came
+}
+
+func (*gamble) Has(queue string) bool { return queue == "archive" }
+func (*gamble) Names() []string       { return []string{"archive"} }
+
+func (g *gamble) Put(_ context.Context, m *filter.QueuedMail, free func()) error {
+	g.puts++
+	defer func() { g.freed++; free() }()
+	for _, e := range m.Events {
+		if m.Verdict != "accept" && !e.Any {
+			g.t.Errorf("queued after %s", m.Verdict)
+		}
+	}
+	if len(m.Events) == 0 || m.Verdict == "accept" && g.d.refused {
+		g.t.Errorf("%d events, %s", len(m.Events), m.Verdict)
+	}
+	g.given += len(m.Events)
+	if g.d.roll(3) == 1 {
+		g.failed = g.failed || m.Verdict == "accept"
+		return errors.New("full")
+	}
+	return nil
+}
+
 // dice gives the fuzzer's bytes one by one, then zeros.
 type dice struct {
 	data    []byte
 	refused bool // by a script that has a say, since the last command
+	asked   int  // events, in all
 }
 
 func (d *dice) roll(n int) int {
@@ -40,6 +74,14 @@ func (d *dice) roll(n int) int {
 	v := int(d.data[0]) % n
 	d.data = d.data[1:]
 	return v
+}
+
+func (d *dice) enqueue(m *filter.Message, whatever bool) error {
+	err := m.Enqueue(filter.Queued{Queue: "archive", Any: whatever})
+	if err == nil {
+		d.asked++
+	}
+	return err
 }
 
 // any is a handler that does whatever the dice say.
@@ -58,7 +100,9 @@ func (d *dice) any(p *play) (filter.Verdict, error) {
 			func() error { _, err := m.Raw(); return err },
 			func() error { p.s.AddNote(filter.Note{Reason: "x"}); return nil },
 			func() error { return m.SetSender("", "") },
-		}[d.roll(12)]()
+			func() error { return d.enqueue(m, false) },
+			func() error { return d.enqueue(m, true) },
+		}[d.roll(14)]()
 	}
 	result := d.roll(12)
 	message := p.c.Phase >= filter.Mail && p.c.Phase <= filter.EOM
@@ -86,11 +130,13 @@ func (d *dice) any(p *play) (filter.Verdict, error) {
 }
 
 // FuzzConn: whatever order commands come in and whatever scripts say, nothing
-// panics, each call has one reply, and what was refused is not passed.
+// panics, each call has one reply, what was refused is not passed, and what should be
+// on a queue and is not is not passed either.
 func FuzzConn(f *testing.F) {
 	f.Add([]byte{}, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8})
 	f.Add([]byte{1, 2, 3, 4}, []byte{8, 8, 8, 2, 6, 6, 7, 9, 9, 10})
 	f.Add([]byte{0, 5, 0, 6, 0, 3, 0, 6}, []byte{2, 8, 2, 8, 2, 8, 9, 2})
+	f.Add([]byte("000000000701"), []byte("0")) // an event that cannot be queued
 	f.Fuzz(func(t *testing.T, answers, commands []byte) {
 		if len(commands) > 200 {
 			return
@@ -114,15 +160,16 @@ func FuzzConn(f *testing.F) {
 			}))
 		}
 		c := newCast(actors...)
+		g := &gamble{d: d, t: t}
 		w := &fakeWire{macros: new(milter.Macros)}
 		fl := filter.New(filter.Options{
 			Scripts: func() filter.Scripts { return c }, Timeout: time.Second, EOMTimeout: time.Second, OnError: actions[d.roll(4)],
-			MaxMessage: int64(100 + 100*d.roll(20)), Oversize: actions[d.roll(4)], Log: zap.NewNop(),
+			MaxMessage: int64(100 + 100*d.roll(20)), Oversize: actions[d.roll(4)], Log: zap.NewNop(), Spool: g,
 		})
 		s := fl.NewSession(w)
 		w.options = s.Negotiate(milter.Options{Version: 6, Actions: milter.AllActions, Protocol: milter.AllProtocol})
 		for _, command := range commands {
-			d.refused = false
+			d.refused, g.failed = false, false
 			reply := run(s, command)
 			for w.next != nil { // a stuck call: its successor answers the same command
 				s, w.next = w.next, nil
@@ -132,6 +179,9 @@ func FuzzConn(f *testing.F) {
 			}
 			if d.refused && reply.Action != wire.ActReplyCode && reply.Action != wire.ActDiscard {
 				t.Fatalf("a script refused, the reply is %q", reply.Action)
+			}
+			if g.failed && reply.Action != wire.ActReplyCode {
+				t.Fatalf("the message is not queued, the reply is %q", reply.Action)
 			}
 			switch reply.Action {
 			case 0, wire.ActContinue, wire.ActAccept, wire.ActSkip, wire.ActDiscard:
@@ -149,6 +199,9 @@ func FuzzConn(f *testing.F) {
 		s.Close()
 		if w.next != nil {
 			w.next.Close()
+		}
+		if g.freed != g.puts || g.given > d.asked {
+			t.Fatalf("%d of %d mails were freed, %d of %d events came", g.freed, g.puts, g.given, d.asked)
 		}
 		if made, alive := c.open(); int64(alive) > fl.Overruns() {
 			t.Fatalf("%d of %d worlds were not closed, %d overran", alive, made, fl.Overruns())

@@ -4,8 +4,7 @@ import "sync"
 
 // sharedSync syncs one folder for all who need it: who comes while a sync is
 // under way waits for the next one, and all who came meanwhile share that. (The
-// one under way may have begun before what they renamed.) Several syncs beside
-// each other were measured, too: they are slower.
+// one under way may have begun before what they renamed.)
 type sharedSync struct {
 	dir  string
 	disk disk
