@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that the tests use: a real Postfix, Dovecot's LDA,
 # miltertest, libmilter for the null filter of the benchmark, a C compiler, opendkim,
-# Redis and the small clients. It needs root and changes nothing when all is there. A
+# Redis, Python and the small clients. It needs root and changes nothing when all is there. A
 # Postfix, a Dovecot, an opendkim or a Redis that it installs is not configured and
 # never started; one that was there before is left alone.
 #
@@ -18,6 +18,8 @@ sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
 command -v npm >/dev/null || packages="$packages npm"
+command -v python3 >/dev/null || packages="$packages python3"
+command -v ps >/dev/null || packages="$packages procps"
 
 installed() { # PACKAGE
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
