@@ -27,7 +27,7 @@ const maxWaiting = 20_000
 // Faults, such as a folder that is missing, are logged once until they are over,
 // and tried again.
 func (q *Queue) Watch(ctx context.Context, due chan<- Waiting) {
-	w := &watch{q: q, due: due}
+	w := &watch{q: q, due: due, events: newHeap(nil)} // the first scan may fail
 	var events <-chan fsnotify.Event
 	var faults <-chan error
 	notify, err := fsnotify.NewBufferedWatcher(1024)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -234,4 +235,30 @@ func TestWatchAfterAnOverflow(t *testing.T) {
 	gate.Unlock()
 	for receive(t, due).Path != last { // the noise, perhaps
 	}
+}
+
+// TestWatchBeforeTheFirstScan: a change is taken in although the Maildir could not
+// be looked through yet.
+func TestWatchBeforeTheFirstScan(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t)
+	if err := os.RemoveAll(q.sub("", "cur")); err != nil {
+		t.Fatal(err)
+	}
+	due := watched(t, q)
+	for i := range 200 { // until new/ is watched, and a while on
+		path := filepath.Join(q.sub("", "new"), fmt.Sprintf("%d.M1P1Q1.host", 1000+i))
+		if err := os.WriteFile(path, []byte("Subject: x\n\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case w := <-due:
+			if filepath.Dir(w.Path) != q.sub("", "new") {
+				t.Errorf("%s", w.Path)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Error("no event came")
 }
