@@ -13,6 +13,7 @@ import (
 
 	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/spool"
 	"pmilter/script"
@@ -34,6 +35,9 @@ type engine struct {
 	watches      sync.WaitGroup
 
 	verdicts verdictCounts
+	meter    *metrics.Serving
+	// onLoad is told of each load of the scripts after the first.
+	onLoad atomic.Pointer[func(error)]
 }
 
 // library is the scripts of one configuration.
@@ -45,6 +49,11 @@ type library struct {
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
 	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
+	e.meter = metrics.NewServing(metrics.Sources{
+		Connections: func() (int, uint64) { return e.server.Connections(), e.server.Accepted() },
+		Worlds:      func() filter.Worlds { return e.filter.Worlds() },
+	})
+	e.services.MeterBy(e.meter)
 	if err := e.services.OpenStore(cfg); err != nil {
 		return nil, err
 	}
@@ -113,6 +122,11 @@ func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error)
 	}
 	options := libraryOptions(cfg, e.services, e.log)
 	options.Limits = e.limits(cfg)
+	options.Loaded = func(err error) {
+		if tell := e.onLoad.Load(); tell != nil {
+			(*tell)(err)
+		}
+	}
 	l := &library{Library: script.NewLibrary(options)}
 	if err := l.Load(ctx); err != nil {
 		l.Close()
@@ -167,7 +181,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 	o.Scripts = func() filter.Scripts { return e.library.Load().Current() }
 	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
 	o.Spool = e.queues.Load()
-	o.Log, o.Report = log, e.outcome
+	o.Log, o.Report, o.Meter = log, e.outcome, e.meter
 	return o
 }
 

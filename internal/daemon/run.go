@@ -61,6 +61,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	j.use(work, first)
 	r := &running{o: o, started: time.Now(), engine: e, jobs: j, listen: names(listeners), cfg: cfg, now: cfg}
+	r.measure()
 	if control := r.control(work, o.Env); control != nil {
 		defer control.Close()
 	}

@@ -25,6 +25,7 @@ type Services struct {
 	maildirs *scriptMaildirs
 	store    store.Store
 	auth     *auth.Service
+	meter    outsideMeter // nil: nobody counts
 	log      *zap.Logger
 }
 
@@ -56,8 +57,8 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
 	return script.Services{
-		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store, Auth: authService{s.auth},
-		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.storeForScripts(), Auth: authService{s.auth},
+		DNS: s.dnsForScripts(), HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"pmilter/internal/admin"
 	"pmilter/internal/config"
 	"pmilter/internal/jobs"
+	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/queue"
 	"pmilter/script"
@@ -80,6 +81,8 @@ type running struct {
 	jobs    *jobQueues
 	listen  []string
 	cfg     *config.Config // at the start
+	metrics *metrics.Server
+	merged  *metrics.Merger // of all processes that serve mail
 
 	mu     sync.Mutex
 	now    *config.Config // since the last reload
@@ -88,6 +91,9 @@ type running struct {
 
 // reloaded notes how a reload went.
 func (r *running) reloaded(cfg *config.Config, err error) {
+	if r.metrics != nil { // nil: nobody measures
+		r.metrics.Reloaded(metrics.Configuration, err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
