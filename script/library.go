@@ -24,8 +24,9 @@ type Options struct {
 	// import what only jobs may.
 	Jobs bool
 	// Try, when set, runs the top-level code in place of this process: it is given
-	// Set.Code, for LoadCode in another. An error may be that one's Faults. The
-	// sets of such a Library have no worlds.
+	// Set.Code, for LoadCode or LibraryOf in another. An error may be that one's Faults;
+	// those that are all warnings do not keep the set from coming into use. The sets of
+	// such a Library have no worlds.
 	Try func(ctx context.Context, code []byte) error
 	// Changed, when set, is called when another set has come into use, not for the
 	// first. It must not block, nor load.
