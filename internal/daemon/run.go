@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -39,21 +38,28 @@ type Options struct {
 // returns nil after a drain; an error is a fault of the configuration or the
 // scripts at start, or a listener that failed.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
-	defer runtime.KeepAlive(limitProcess(cfg))
+	if cfg.Milter.Workers == 0 {
+		defer runtime.KeepAlive(limitProcess(cfg))
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: draining needs it
 	defer cancel()
-	e, err := newEngine(work, cfg, o.Log, nil)
+	e, err := newFront(work, cfg, o)
 	if err != nil {
 		return err
 	}
 	defer e.close()
+	share := &storeShare{store: e.theStore(), log: o.Log}
 	j := &jobQueues{o: jobs.Options{Command: o.Worker, Log: o.Log}}
-	j.o.Inherit = func() ([]*os.File, error) { return j.shareStore(work, e.services.store) }
+	j.o.Inherit = func() ([]*os.File, error) {
+		file, err := share.inherit(work)
+		return []*os.File{file}, err
+	}
+	defer share.serving.Wait()
 	first, err := j.open(work, cfg)
 	if err != nil {
 		return err
 	}
-	defer e.sweepQueues(work)()
+	defer sweepQueues(work, e.theQueues())()
 	listeners, err := listen(work, cfg)
 	if err != nil {
 		first.forget(work)
@@ -66,15 +72,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		defer control.Close()
 	}
 	failed := make(chan error, len(listeners))
-	for _, l := range listeners {
-		go func() {
-			if err := e.server.Serve(work, l.Listener, l.name); !errors.Is(err, milter.ErrServerClosed) {
-				failed <- fmt.Errorf("daemon: %s: %w", l.name, err)
-			}
-		}()
+	if err := e.serve(work, listeners, failed); err != nil {
+		return r.drain(work, err)
 	}
 	o.Log.Info("serving", zap.String("version", o.Version), zap.Strings("listen", names(listeners)),
-		zap.String("scripts", e.library.Load().Version()), zap.String("config", cfg.File))
+		zap.String("scripts", e.scriptStatus().Version), zap.String("config", cfg.File))
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,11 +92,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 // drain stops the server, and lets jobs finish. cause is why, nil when it was asked to.
 func (r *running) drain(ctx context.Context, cause error) error {
 	log := r.o.Log
-	log.Info("stopping", zap.Int("connections", r.engine.server.Connections()))
+	log.Info("stopping", zap.Int("connections", r.engine.tally(ctx).Connections))
 	start := time.Now()
 	var both sync.WaitGroup
 	both.Go(func() { r.jobs.stop(ctx) })
-	err := r.engine.server.Shutdown(ctx)
+	err := r.engine.shutdown(ctx)
 	both.Wait()
 	log.Info("stopped", zap.Duration("after", time.Since(start).Round(time.Millisecond)), zap.Error(err))
 	return cause
@@ -186,6 +188,7 @@ func needRestart(started, cfg *config.Config) []string {
 	differs("server.state", started.Server.State, cfg.Server.State)
 	differs("milter.socket_mode", started.Milter.SocketMode, cfg.Milter.SocketMode)
 	differs("milter.socket_group", started.Milter.SocketGroup, cfg.Milter.SocketGroup)
+	differs("milter.workers", started.Milter.Workers, cfg.Milter.Workers)
 	differs("milter.max_connections", started.Milter.MaxConnections, cfg.Milter.MaxConnections)
 	differs("milter.idle_timeout", started.Milter.IdleTimeout, cfg.Milter.IdleTimeout)
 	differs("milter.drain_timeout", started.Milter.DrainTimeout, cfg.Milter.DrainTimeout)

@@ -77,7 +77,7 @@ func (r *running) control(ctx context.Context, env func(string) (string, bool)) 
 type running struct {
 	o       Options
 	started time.Time
-	engine  *engine
+	engine  front
 	jobs    *jobQueues
 	listen  []string
 	cfg     *config.Config // at the start
@@ -104,14 +104,15 @@ func (r *running) reloaded(cfg *config.Config, err error) {
 }
 
 // status is the server at this moment.
-func (r *running) status(context.Context) *admin.Status {
+func (r *running) status(ctx context.Context) *admin.Status {
 	r.mu.Lock()
 	cfg, fault := r.now, r.reload
 	r.mu.Unlock()
+	all := r.engine.tally(ctx)
 	s := &admin.Status{
 		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.listen,
-		Connections: admin.Connections{Open: r.engine.server.Connections(), Max: r.cfg.Milter.MaxConnections},
-		Verdicts:    r.engine.verdicts.all(), Scripts: scriptStatus(r.engine.library.Load().Status()), Reload: fault,
+		Connections: admin.Connections{Open: all.Connections, Max: r.cfg.Milter.MaxConnections},
+		Verdicts:    all.Verdicts, MilterWorkers: all.Workers, Scripts: scriptStatus(r.engine.scriptStatus()), Reload: fault,
 		Queues: []admin.Queue{},
 	}
 	for _, q := range cfg.Queues {
