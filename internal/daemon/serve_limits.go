@@ -1,10 +1,6 @@
 package daemon
 
 import (
-	"os"
-	"strconv"
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"pmilter/internal/config"
@@ -19,30 +15,13 @@ func dataMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 256<<2
 
 // limitData has the kernel refuse memory to this process that its own limits did not
 // keep it from asking for: it ends then, and no other suffers. Without a core: that
-// would be as large. What the process is born with (bornWith) does not count.
-func limitData(cfg *config.Config, born int64) {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_DATA, &l) == nil {
-		l.Cur = min(uint64(dataMemory(cfg)+born), l.Max) //nolint:gosec // not negative
-		_ = unix.Setrlimit(unix.RLIMIT_DATA, &l)         // RssAnon is looked at all the same
-	}
+// would be as large.
+func limitData(cfg *config.Config) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-}
-
-// bornWith is the data of this process now (proc(5), statm), 0 when that cannot be told:
-// the address space that the runtime has reserved, which is little but under the race detector.
-func bornWith() int64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
+	var l unix.Rlimit
+	if raceDetector || unix.Getrlimit(unix.RLIMIT_DATA, &l) != nil {
+		return // RssAnon is looked at all the same
 	}
-	fields := strings.Fields(string(statm))
-	if len(fields) < 6 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[5], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	l.Cur = min(uint64(dataMemory(cfg)), l.Max) //nolint:gosec // not negative
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &l)
 }

@@ -43,7 +43,7 @@ func tryServing(_ context.Context, set json.RawMessage) (json.RawMessage, error)
 	if err := json.Unmarshal(set, &o); err != nil {
 		return nil, fmt.Errorf("daemon: serving process: %w", err)
 	}
-	_ = limitServing(o, bornWith())
+	_ = limitServing(o)
 	services := NewServices(o.Config, zap.NewNop())
 	defer services.Close()
 	options := libraryOptions(o.Config, services, zap.NewNop())
@@ -60,8 +60,8 @@ func tryServing(_ context.Context, set json.RawMessage) (json.RawMessage, error)
 }
 
 // limitServing is limitProcess and what a serving process has besides.
-func limitServing(o order, born int64) (ballast []byte) {
-	limitData(o.Config, born)
+func limitServing(o order) (ballast []byte) {
+	limitData(o.Config)
 	c := *o.Config
 	c.Handler.CPU = o.CPU
 	return limitProcess(&c)
@@ -72,7 +72,6 @@ type servingEngine struct {
 	*engine
 	level     zap.AtomicLevel
 	ballast   []byte
-	born      int64        // see limitData
 	config    []byte       // in use, as JSON
 	memory    atomic.Int64 // bytes of heap that it may have
 	listeners []namedListener
@@ -95,8 +94,7 @@ func beginServing(ctx context.Context, set json.RawMessage) (serving.Server, err
 		return nil, err
 	}
 	logger = logger.With(zap.Int("worker", os.Getpid()))
-	s := &servingEngine{level: level, born: bornWith()}
-	s.ballast = limitServing(o, s.born)
+	s := &servingEngine{level: level, ballast: limitServing(o)}
 	if s.config, err = json.Marshal(cfg); err != nil {
 		return nil, err
 	}
@@ -184,7 +182,7 @@ func (p *preparedSet) Use(context.Context) {
 	s.take(p.cfg, p.library, p.queues)
 	s.config = p.config
 	s.memory.Store(limits(p.cfg).Memory)
-	limitData(p.cfg, s.born)
+	limitData(p.cfg)
 	if level, err := zapcore.ParseLevel(p.cfg.Log.Level); err == nil {
 		s.level.SetLevel(level)
 	}

@@ -26,10 +26,11 @@ func layers() []layer {
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
-			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
+			"internal/config", "internal/milter", "internal/prefork", "internal/serving", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout", "internal/maildir",
 		}},
+		{"internal/serving", []string{"internal/prefork"}},
 		{"internal/jobs", []string{"script", "internal/queue", "internal/prefork", "internal/event"}},
 		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter", "internal/event"}},
 		{"internal/metrics", []string{"filter", "internal/admin"}}, // whose meter it is, and whose figures

@@ -78,7 +78,9 @@ func (s *server) stay(ctx context.Context, setup <-chan []byte, end <-chan struc
 		select {
 		case <-quit:
 			quit = nil
-			link.Leave(askedBySignal)
+			if err := s.write(frameQuit, []byte(askedBySignal)); err != nil {
+				return err
+			}
 		case <-s.news:
 			for _, data := range s.takeTold() {
 				r.Told(data)
