@@ -13,6 +13,7 @@ import (
 
 	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/decisions"
 	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/spool"
@@ -34,8 +35,9 @@ type engine struct {
 	queues       atomic.Pointer[queues]
 	watches      sync.WaitGroup
 
-	verdicts verdictCounts
-	meter    *metrics.Serving
+	verdicts  verdictCounts
+	decisions *decisions.Writer // nil where there is no log
+	meter     *metrics.Serving
 	// onLoad is told of each load of the scripts after the first.
 	onLoad atomic.Pointer[func(error)]
 }
@@ -181,7 +183,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 	o.Scripts = func() filter.Scripts { return e.library.Load().Current() }
 	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
 	o.Spool = e.queues.Load()
-	o.Log, o.Report, o.Meter = log, e.outcome, e.meter
+	o.Log, o.Report, o.Aside, o.Meter = log, e.outcome, e.remember, e.meter
 	return o
 }
 
@@ -197,6 +199,7 @@ func filterOptions(cfg *config.Config) filter.Options {
 // outcome is told each outcome.
 func (e *engine) outcome(o *filter.Outcome) {
 	e.verdicts.add(o)
+	e.remember(o)
 	if e.report != nil {
 		e.report(o)
 	}
@@ -222,6 +225,9 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	}
 	e.services.Configure(cfg)
 	e.takeQueues(cfg)
+	if e.decisions != nil {
+		e.decisions.Configure(decisionLimits(cfg))
+	}
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
@@ -239,4 +245,7 @@ func (e *engine) close() {
 	e.watches.Wait()
 	l.Retire()
 	e.services.Close()
+	if e.decisions != nil {
+		e.decisions.Close()
+	}
 }

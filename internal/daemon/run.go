@@ -47,6 +47,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	defer e.close()
+	e.keepDecisions(cfg)
 	j := &jobQueues{o: jobs.Options{Command: o.Worker, Log: o.Log}}
 	j.o.Inherit = func() ([]*os.File, error) { return j.shareStore(work, e.services.store) }
 	first, err := j.open(work, cfg)
