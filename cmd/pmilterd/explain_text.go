@@ -70,7 +70,7 @@ func headline(d *daemon.Decision) string {
 	if d.Verdict == "" {
 		switch {
 		case d.Fault != "":
-			return what + ": a script failed, and that decided nothing"
+			return what + ": a script failed, which decided nothing"
 		case d.WouldBe:
 			return what + ": an observing script would have done something"
 		case d.Phase == "abort":

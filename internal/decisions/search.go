@@ -155,6 +155,10 @@ func (s *search) lines(f *os.File, offset int64) (end int64, err error) {
 			s.found.Damaged++
 			continue
 		}
+		// A writer that saw a line of another half written began with an LF.
+		if len(line) == 1 {
+			continue
+		}
 		if err := s.line(line); err != nil {
 			return offset, err
 		}
