@@ -1,14 +1,16 @@
 package filter
 
+import "strings"
+
 // asideFault tells of a script's fault that no outcome will name. It runs on the
 // watchdog's goroutine, too, and reads only what is not written during a call.
-func (c *Conn) asideFault(fault *ScriptError) {
+func (c *Conn) asideFault(p Phase, fault *ScriptError) {
 	if c.o.Aside == nil {
 		return
 	}
-	o := c.aside(fault.Phase)
+	o := c.aside(p)
 	o.Script, o.Where, o.Fault = fault.Script, fault.Pos, fault.Message
-	if fault.Phase == Rcpt && c.call.Address != nil {
+	if p == Rcpt && c.call.Address != nil {
 		o.Recipient = c.call.Address.Address
 	}
 	c.o.Aside(o)
@@ -64,7 +66,7 @@ func (m *Message) messageID() string {
 	}
 	for _, f := range m.arena.all() {
 		if f.Is("Message-ID") {
-			return unfold(f.Text())
+			return strings.TrimSpace(unfold(f.Text()))
 		}
 	}
 	return ""

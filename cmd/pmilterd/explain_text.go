@@ -16,15 +16,15 @@ const timeOfDecision = "2006-01-02 15:04:05 MST"
 // stranger: it is made harmless for a terminal.
 func writeDecision(w io.Writer, d *daemon.Decision, zone *time.Location) error {
 	var b strings.Builder
-	line := func(name, value string) {
-		if value == "" {
-			return
+	lines := func(name string, values []string) {
+		for _, v := range values {
+			fmt.Fprintf(&b, "  %-11s %s\n", name, plain(v))
+			name = ""
 		}
-		for i, part := range strings.Split(value, "\n") {
-			if i > 0 {
-				name = ""
-			}
-			fmt.Fprintf(&b, "  %-11s %s\n", name, plain(part))
+	}
+	line := func(name, value string) {
+		if value != "" {
+			lines(name, []string{value})
 		}
 	}
 	fmt.Fprintf(&b, "%s  %s\n", d.Time.In(zone).Format(timeOfDecision), plain(headline(d)))
@@ -34,13 +34,14 @@ func writeDecision(w io.Writer, d *daemon.Decision, zone *time.Location) error {
 	}
 	if d.About == "recipient" {
 		line("recipient", "<"+d.Recipient+">")
-		line("before it", recipientList(d.Recipients, d.MoreRecipients))
+		lines("before it", recipientList(d.Recipients, d.MoreRecipients))
 	} else {
-		line("recipients", recipientList(d.Recipients, d.MoreRecipients))
+		lines("recipients", recipientList(d.Recipients, d.MoreRecipients))
 	}
 	line("message-id", d.MessageID)
 	if d.Code != 0 {
-		line("reply", strings.TrimSpace(fmt.Sprintf("%d %s %s", d.Code, d.Enhanced, d.Text)))
+		reply := strings.TrimSpace(fmt.Sprintf("%d %s %s", d.Code, d.Enhanced, d.Text))
+		lines("reply", strings.Split(reply, "\n"))
 	}
 	line("why", reasonOf(d))
 	line("fault", d.Fault)
@@ -50,7 +51,7 @@ func writeDecision(w io.Writer, d *daemon.Decision, zone *time.Location) error {
 	if d.MoreNotes > 0 {
 		line("note", fmt.Sprintf("and %d more", d.MoreNotes))
 	}
-	line(editsName(d), strings.Join(d.Edits, "\n"))
+	lines(editsName(d), d.Edits)
 	line("quarantine", d.Quarantine)
 	for _, q := range d.Queued {
 		line(map[bool]string{true: "would queue", false: "queued"}[d.WouldBe], strings.TrimSpace(q.Queue+" "+q.ID))
@@ -100,16 +101,15 @@ func clientOf(d *daemon.Decision) string {
 }
 
 // recipientList has a line for each of the first ones.
-func recipientList(list []string, more int) string {
+func recipientList(list []string, more int) (lines []string) {
 	const most = 10
-	var lines []string
 	for _, r := range list[:min(len(list), most)] {
 		lines = append(lines, "<"+r+">")
 	}
 	if more += len(list) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // reasonOf is the place that decided.

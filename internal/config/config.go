@@ -38,8 +38,8 @@ type Config struct {
 	Store   Store
 	// Decisions is how much of the decision log is kept.
 	Decisions Decisions
-	Log     Log
-	DNS     DNS
+	Log       Log
+	DNS       DNS
 	// Permissions is what scripts may reach: nothing by default.
 	Permissions Permissions
 	// Vars is for the scripts: values are string, int64, float64, bool, []any

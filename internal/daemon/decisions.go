@@ -144,3 +144,6 @@ func logFolders(states []string) []string {
 // DecisionLine is a decision as the log has it, with LF: JSON that is harmless for a
 // terminal.
 func DecisionLine(d *Decision) []byte { return decisions.Append(nil, d) }
+
+// ParseDecision reads what DecisionLine writes.
+func ParseDecision(line []byte) (*Decision, error) { return decisions.Parse(line) }

@@ -75,15 +75,15 @@ func limits(size int64) decisions.Limits {
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
-	const processes, lines = 4, 5000
+	const processes, lines = 4, 2000
 	type running struct {
 		*exec.Cmd
 		out *strings.Builder
 	}
 	var started []running
 	for p := range processes {
-		// Some 6 MB of lines: each file has 1 MB, and nothing is removed.
-		cmd, out := startChild(t, state, "p"+strconv.Itoa(p), strconv.Itoa(lines), strconv.Itoa(8<<20))
+		// Some 2.5 MB of lines: each file has half a megabyte, and nothing is removed.
+		cmd, out := startChild(t, state, "p"+strconv.Itoa(p), strconv.Itoa(lines), strconv.Itoa(4<<20))
 		started = append(started, running{cmd, out})
 	}
 	ended := make(chan struct{})
@@ -98,7 +98,7 @@ func TestProcesses(t *testing.T) {
 	for renamed := 0; ; renamed++ {
 		select {
 		case <-time.After(20 * time.Millisecond):
-			old := fmt.Sprintf("decisions-20260301T000000.%09dZ.jsonl", renamed)
+			old := fmt.Sprintf("decisions-29990301T000000.%09dZ.jsonl", renamed)
 			_ = os.Rename(current(state), filepath.Join(decisions.Folder(state), old)) // there is none, perhaps
 			continue
 		case <-ended:
