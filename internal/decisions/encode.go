@@ -28,8 +28,7 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 func Append(b []byte, r *Record) []byte {
 	e := encoder{b}
 	e.b = append(e.b, `{"time":"`...)
-	e.b = r.Time.UTC().AppendFormat(e.b, timeFormat)
-	e.b = append(e.b, '"')
+	e.time(r.Time)
 	e.text("about", r.About)
 	e.text("session", r.Session)
 	e.optional("qid", r.QueueID)
@@ -73,6 +72,16 @@ func Append(b []byte, r *Record) []byte {
 }
 
 type encoder struct{ b []byte }
+
+// time writes timeFormat, by way of a layout that package time is quick at.
+func (e *encoder) time(t time.Time) {
+	e.b = t.UTC().AppendFormat(e.b, time.RFC3339)
+	e.b[len(e.b)-1] = '.' // it was Z
+	for us, unit := t.Nanosecond()/1000, 100_000; unit > 0; unit /= 10 {
+		e.b = append(e.b, '0'+byte(us/unit%10))
+	}
+	e.b = append(e.b, 'Z', '"')
+}
 
 func (e *encoder) key(name string) {
 	e.b = append(append(append(e.b, ',', '"'), name...), '"', ':')
