@@ -221,10 +221,10 @@ func (e *encoder) string(s string, limit int) {
 		}
 		e.b = append(e.b, s[start:i]...)
 		size := 1
-		switch {
-		case c == '"' || c == '\\':
+		switch c {
+		case '"', '\\':
 			e.b = append(e.b, '\\', c)
-		case c == '\n':
+		case '\n':
 			e.b = append(e.b, '\\', 'n')
 		default:
 			var r rune

@@ -183,7 +183,7 @@ func (s *search) line(line []byte) error {
 	if err != nil {
 		s.found.Lines--
 		s.found.Damaged++
-		return nil
+		return nil //nolint:nilerr // it is counted
 	}
 	if s.q.Match != nil && !s.q.Match.Is(r) {
 		return nil

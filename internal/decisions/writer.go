@@ -58,8 +58,8 @@ type Writer struct {
 	spoke   bool      // of failing
 	told    time.Time // when it last did
 
-	wake, full, stop, done chan struct{}
-	file                   *appendFile // of run alone
+	wake, full, changed, stop, done chan struct{}
+	file                            *appendFile // of run alone
 }
 
 // NewWriter begins to write. The folder is looked for in the background: what is wrong
@@ -69,7 +69,7 @@ func NewWriter(limits Limits, o Options) *Writer {
 		o.Now = time.Now
 	}
 	w := &Writer{
-		o: o, limits: limits, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		o: o, limits: limits, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go w.run()
@@ -115,7 +115,7 @@ func (w *Writer) Configure(limits Limits) {
 	w.mu.Lock()
 	w.limits = limits
 	w.mu.Unlock()
-	signal(w.wake)
+	signal(w.changed)
 }
 
 // Dropped is how many lines were lost so far because they could not be written.
@@ -162,6 +162,8 @@ func (w *Writer) run() {
 			}
 			soon.Stop()
 			w.flush()
+		case <-w.changed:
+			w.tidy()
 		case <-clock.C:
 			w.tidy()
 		case <-w.stop:

@@ -366,6 +366,30 @@ func TestOff(t *testing.T) {
 	}
 }
 
+// TestSmaller: less that is kept is less on the disk at once.
+func TestSmaller(t *testing.T) {
+	t.Parallel()
+	dir := decisions.Folder(t.TempDir())
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 9 {
+		old := time.Now().Add(time.Duration(-i-1) * time.Hour).UTC().Format("20060102T150405.000000000Z")
+		if err := os.WriteFile(filepath.Join(dir, "decisions-"+old+".jsonl"), make([]byte, 1<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := filepath.Dir(dir)
+	has := func(n int) func() bool { return func() bool { return len(files(state)) == n } }
+	w := decisions.NewWriter(limits(64<<20), options(state))
+	defer w.Close()
+	await(t, "a current file", has(10))
+	w.Configure(limits(8 << 20)) // seven of the old ones, and one that grows
+	await(t, "less by size", has(8))
+	w.Configure(decisions.Limits{MaxSize: 8 << 20, Keep: 3*time.Hour + 30*time.Minute})
+	await(t, "less by age", has(4))
+}
+
 // TestSoon: a line is there soon, without a Close.
 func TestSoon(t *testing.T) {
 	t.Parallel()
