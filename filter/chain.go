@@ -89,6 +89,9 @@ func (c *Conn) askOne(i int, p Phase) decision {
 		c.session.notes.list = c.before.notes
 		c.faulted(i, fault)
 		d.verdict = c.onError(i, fault)
+		if !d.verdict.Refuses() {
+			c.asideFault(p, fault)
+		}
 	}
 	if c.list[i].Observe {
 		return c.observed(d, p)
@@ -273,6 +276,7 @@ func (c *Conn) tell(p Phase) {
 		fault := c.judge(i, p, v, err)
 		if fault != nil {
 			c.faulted(i, fault)
+			c.asideFault(p, fault)
 		}
 		if m := c.session.Message; m != nil && (fault != nil || c.list[i].Observe) {
 			if fault == nil {

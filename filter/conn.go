@@ -247,6 +247,7 @@ func (c *Conn) endSession() {
 	if c.heard {
 		c.arrived(Close)
 		c.tell(Close)
+		c.asideNotes(Close)
 	}
 	c.closeWorld()
 }
@@ -336,5 +337,8 @@ func (c *Conn) tellQueues() {
 	if err := c.queue(m.refused, deadline); err == nil && len(c.queued) > 0 {
 		c.log.Info("ended message queued", zap.String("qid", c.session.QueueID()),
 			zap.String("verdict", m.refused), zap.Strings("queues", queuesOf(c.queued)))
+		c.asideEnded()
+	} else {
+		c.asideNotes(Abort)
 	}
 }

@@ -30,6 +30,11 @@ type Options struct {
 	Report func(*Outcome)
 	// Meter, when set, counts what is done.
 	Meter Meter
+	// Aside, when set, is likewise called with what decided nothing and is worth
+	// remembering: a script's fault that on_error passed over or that no verdict
+	// follows, what an observing script would have changed or queued, what an ended
+	// message still left. Its Verdict is Continue.
+	Aside func(*Outcome)
 	// Now is the time in which the deadlines of calls are, the one of the worlds
 	// that Scripts opens; nil: the real one. Safe for concurrent use.
 	Now func() time.Time

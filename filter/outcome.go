@@ -12,6 +12,7 @@ import (
 type Outcome struct {
 	Session    string
 	QueueID    string
+	MessageID  string // as it arrived, when the whole message was asked about and headers were asked for
 	Client     Client
 	Helo       string
 	Sender     string   // as the client gave it; Edits tells what became of it
@@ -36,7 +37,7 @@ func (o *Outcome) Subject() string {
 	switch {
 	case o.Phase == Unknown:
 		return "command"
-	case o.Phase < Mail:
+	case o.Phase < Mail || o.Phase == Close:
 		return "connection"
 	case o.Phase == Rcpt && o.Verdict.Action != Discard && o.Verdict.Action != Accept:
 		return "recipient"
@@ -85,12 +86,14 @@ func (c *Conn) logWouldChange(script int, p Phase, edits []edit) {
 	if more := len(edits) - maxDone; more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
+	c.asideWouldBe(script, p, names, nil)
 	c.log.Info("message would be changed", zap.String("qid", c.session.QueueID()), zap.Stringer("phase", p),
 		zap.String("script", c.list[script].Name), zap.Strings("edits", names))
 }
 
 func (c *Conn) outcome(d decision, edits []string) *Outcome {
 	s := c.session
+	s.notes.told, s.ofConnection.told = len(s.notes.list), len(s.ofConnection.list)
 	o := &Outcome{
 		Session: s.ID, QueueID: s.QueueID(), Client: s.Client, Helo: s.Helo,
 		Verdict: d.verdict, Phase: d.phase, Edits: edits, Notes: s.notes.list, Queued: c.queued, InScript: c.spent,
@@ -109,8 +112,11 @@ func (c *Conn) outcome(d decision, edits []string) *Outcome {
 		for _, r := range m.recipients {
 			o.Recipients = append(o.Recipients, r.Address)
 		}
-		if !d.verdict.Refuses() {
+		if !d.verdict.Refuses() && d.phase != Abort {
 			o.Quarantine = m.model().quarantine
+		}
+		if d.phase >= Header && d.phase <= EOM {
+			o.MessageID = m.messageID()
 		}
 	}
 	if d.phase == Rcpt && c.call.Address != nil {

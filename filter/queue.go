@@ -145,6 +145,7 @@ func (c *Conn) logWouldQueue(script int, p Phase, events []*Queued) {
 	if len(events) > 0 {
 		c.log.Info("message would be queued", zap.String("qid", c.session.QueueID()), zap.Stringer("phase", p),
 			zap.String("script", c.list[script].Name), zap.Strings("queues", queuesOf(events)))
+		c.asideWouldBe(script, p, nil, events)
 	}
 }
 

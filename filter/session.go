@@ -38,7 +38,10 @@ type Note struct {
 
 // notes is a struct of its own so that a Session can be copied while a stuck
 // script still adds to the old one's.
-type notes struct{ list []Note }
+type notes struct {
+	list []Note
+	told int // how many of them an outcome has had
+}
 
 // maxNotes bounds what scripts can add to one message's record.
 const maxNotes = 100
@@ -73,11 +76,11 @@ func (s *Session) checkpoint() checkpoint {
 // over while a stuck handler still uses s.
 func (s *Session) successor(before checkpoint) *Session {
 	n := &Session{ID: s.ID, Listener: s.Listener, Client: s.Client, Helo: s.Helo, mta: s.mta, spool: s.spool}
-	n.notes = &notes{slices.Clip(before.notes)}
+	n.notes = &notes{slices.Clip(before.notes), s.notes.told}
 	n.ofConnection = n.notes
 	if s.Message != nil {
 		n.Message = s.Message.successor(n, before)
-		n.ofConnection = &notes{slices.Clip(s.ofConnection.list)}
+		n.ofConnection = &notes{slices.Clip(s.ofConnection.list), s.ofConnection.told}
 	}
 	return n
 }
@@ -85,7 +88,7 @@ func (s *Session) successor(before checkpoint) *Session {
 // begin starts a message, end forgets it.
 func (s *Session) begin(m *Message) {
 	s.Message = m
-	s.notes = &notes{slices.Clip(s.ofConnection.list)}
+	s.notes = &notes{slices.Clip(s.ofConnection.list), len(s.ofConnection.list)}
 }
 
 func (s *Session) end() {

@@ -51,6 +51,7 @@ func (a *app) commands() []*cobra.Command {
 		newInitCommand(a),
 		newSendCommand(a),
 		newStatusCommand(a),
+		newExplainCommand(a),
 		newWorkerCommand(),
 		newQueueCommand(a),
 		newVersionCommand(a),

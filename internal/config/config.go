@@ -36,8 +36,10 @@ type Config struct {
 	Handler Handler
 	Queues  []Queue // in the order of the file
 	Store   Store
-	Log     Log
-	DNS     DNS
+	// Decisions is how much of the decision log is kept.
+	Decisions Decisions
+	Log       Log
+	DNS       DNS
 	// Permissions is what scripts may reach: nothing by default.
 	Permissions Permissions
 	// Vars is for the scripts: values are string, int64, float64, bool, []any
@@ -111,6 +113,7 @@ func Default() *Config {
 			OnError:    Tempfail,
 		},
 		Store:       Store{URL: "memory:"},
+		Decisions:   Decisions{MaxSize: 256 << 20, Keep: 14 * 24 * time.Hour},
 		Log:         Log{Level: "info", Format: "auto"},
 		DNS:         DNS{Servers: []string{}, Timeout: 3 * time.Second},
 		Permissions: Permissions{Net: []string{}, Exec: []string{}, Maildir: []string{}},

@@ -75,6 +75,9 @@ runtime = "run"
 state = "var"
 [store]
 url = "file:${GROUP}store.db"
+[decisions]
+max_size = "5MiB"
+keep     = "1d12h"
 [milter]
 socket_mode     = "0600"
 socket_group    = "${GROUP:-postfix}"
@@ -118,11 +121,12 @@ format = "json"
 		t.Fatal(err)
 	}
 	want := &Config{
-		File:    file,
-		Listen:  []string{"inet:8890@127.0.0.1", "unix:" + folder + "/run/sock", "local:/run/x"},
-		Scripts: []string{folder + "/a.js", "/abs/b", "/srv/c", folder + "/d"},
-		Server:  Server{Runtime: folder + "/run", State: folder + "/var"},
-		Store:   Store{URL: "file:" + folder + "/store.db"},
+		File:      file,
+		Listen:    []string{"inet:8890@127.0.0.1", "unix:" + folder + "/run/sock", "local:/run/x"},
+		Scripts:   []string{folder + "/a.js", "/abs/b", "/srv/c", folder + "/d"},
+		Server:    Server{Runtime: folder + "/run", State: folder + "/var"},
+		Store:     Store{URL: "file:" + folder + "/store.db"},
+		Decisions: Decisions{MaxSize: 5 << 20, Keep: 36 * time.Hour},
 		Milter: Milter{
 			SocketMode: 0o600, SocketGroup: "postfix", MaxConnections: 1000, IdleTimeout: 36 * time.Hour,
 			MaxMessage: 4096, SpoolThreshold: 2048, Oversize: Tempfail,

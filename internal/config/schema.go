@@ -65,7 +65,8 @@ func (l *loader) schema() []key {
 		{"permissions.exec", permissions(&c.Permissions.Exec, "a program's path", permit.CheckExec)},
 		{"store.url", storeURL(&c.Store.URL)},
 
-		{"decisions", later},
+		{"decisions.max_size", logSize(&c.Decisions.MaxSize)},
+		{"decisions.keep", duration(&c.Decisions.Keep, time.Hour)},
 		{"queue", queues(&c.Queues)},
 		{"admin", later},
 

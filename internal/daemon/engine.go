@@ -13,6 +13,7 @@ import (
 
 	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/decisions"
 	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/spool"
@@ -37,9 +38,10 @@ type engine struct {
 	queues  atomic.Pointer[queues]
 	watches sync.WaitGroup
 
-	verdicts verdictCounts
-	meter    *metrics.Serving
-	onLoad   loadListener
+	verdicts  verdictCounts
+	decisions *decisions.Writer // nil where there is no log
+	meter     *metrics.Serving
+	onLoad    loadListener
 }
 
 // library is the scripts of one configuration.
@@ -210,7 +212,7 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 	}
 	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
 	o.Spool = e.queues.Load()
-	o.Log, o.Report, o.Meter = log, e.outcome, e.meter
+	o.Log, o.Report, o.Aside, o.Meter = log, e.outcome, e.remember, e.meter
 	return o
 }
 
@@ -226,6 +228,7 @@ func filterOptions(cfg *config.Config) filter.Options {
 // outcome is told each outcome.
 func (e *engine) outcome(o *filter.Outcome) {
 	e.verdicts.add(o)
+	e.remember(o)
 	if e.report != nil {
 		e.report(o)
 	}
@@ -257,6 +260,9 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 func (e *engine) take(cfg *config.Config, l *library, q *queues) {
 	e.services.Configure(cfg)
 	e.takeQueues(q)
+	if e.decisions != nil {
+		e.decisions.Configure(decisionLimits(cfg))
+	}
 	e.takeScripts(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
@@ -278,4 +284,7 @@ func (e *engine) close() {
 	e.watches.Wait()
 	l.Retire()
 	e.services.Close()
+	if e.decisions != nil {
+		e.decisions.Close()
+	}
 }

@@ -50,7 +50,12 @@ func newFront(ctx context.Context, cfg *config.Config, o Options) (front, error)
 	if cfg.Milter.Workers > 0 {
 		return newFleet(ctx, cfg, o)
 	}
-	return newEngine(ctx, cfg, o.Log, nil)
+	e, err := newEngine(ctx, cfg, o.Log, nil)
+	if err != nil {
+		return nil, err
+	}
+	e.keepDecisions(cfg)
+	return e, nil
 }
 
 var _ front = (*engine)(nil)

@@ -111,6 +111,7 @@ func beginServing(ctx context.Context, set json.RawMessage) (serving.Server, err
 		return nil, script.CarryFaults(err)
 	}
 	s.engine.begin(ctx, cfg, l)
+	s.keepDecisions(cfg)
 	s.memory.Store(limits(cfg).Memory)
 	s.gate.Lock() // until the first Resume
 	return s, nil

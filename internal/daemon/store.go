@@ -28,6 +28,8 @@ func openStore(cfg *config.Config, log *zap.Logger) (store.Store, error) {
 	return s, nil
 }
 
+var errNoState = errors.New("there is no folder to keep state in: set state in [server] of pmilter.toml, or $STATE_DIRECTORY")
+
 // systemState is where a server of the system keeps its state.
 const systemState = "/var/lib/pmilter"
 
@@ -40,7 +42,7 @@ func stateFolder(configured string, env func(string) (string, bool)) (string, er
 	folder := configured
 	if folder == "" {
 		if folder = usualState(env); folder == "" {
-			return "", errors.New("there is no folder to keep state in: set state in [server] of pmilter.toml, or $STATE_DIRECTORY")
+			return "", errNoState
 		}
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {

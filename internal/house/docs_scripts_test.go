@@ -28,7 +28,7 @@ import (
 // file's name is a neighbour that the others can import, or, *.test.js, a test of them that passes. "js fragment" is left alone.
 func TestDocsScripts(t *testing.T) {
 	t.Parallel()
-	names := []string{"README.md", "docs/scripts.md"}
+	names := []string{"README.md", "docs/scripts.md", "docs/decisions.md"}
 	for _, name := range documents(t) {
 		if strings.HasPrefix(name, "docs/modules/") {
 			names = append(names, name)

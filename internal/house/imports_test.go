@@ -18,6 +18,7 @@ func layers() []layer {
 	return []layer{
 		{"cmd/pmilterd", []string{
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
+			"internal/span",             // what --since reads
 			"filter", "internal/milter", // what send, try and check show
 			"scripts", // what init writes
 		}},
@@ -25,7 +26,7 @@ func layers() []layer {
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
-			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
+			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
 			"internal/config", "internal/milter", "internal/prefork", "internal/serving", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout", "internal/maildir",
@@ -41,6 +42,7 @@ func layers() []layer {
 		{"internal/auth", []string{"internal/mail"}}, // who From names
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
+		{"internal/decisions", nil},
 		{"internal/resolver", nil},
 		{"internal/program", []string{"internal/permit"}},
 		{"internal/mailout", []string{"internal/permit"}},
