@@ -58,8 +58,7 @@ func workerServices(ctx context.Context, data []byte, log *zap.Logger) (script.S
 		if err != nil {
 			return script.Services{}, fmt.Errorf("daemon: worker: store: %w", err)
 		}
-		_ = s.store.Close() // the one of a process alone
-		s.store = store.NewClient(conn)
+		s.store.Use(store.NewClient(conn)) // not the one of a process alone
 	}
 	go s.Watch(ctx)
 	return s.ForJobs(), nil
