@@ -44,8 +44,15 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
+	return openEngine(ctx, cfg, log, report, (*Services).OpenStore)
+}
+
+// openEngine is newEngine with the store opened by openStore.
+func openEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome),
+	openStore func(*Services, *config.Config) error,
+) (*engine, error) {
 	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
-	if err := e.services.OpenStore(cfg); err != nil {
+	if err := openStore(e.services, cfg); err != nil {
 		return nil, err
 	}
 	l, err := e.load(ctx, cfg)
@@ -64,9 +71,14 @@ func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report 
 		Log:            log,
 		MaxConnections: cfg.Milter.MaxConnections,
 		IdleTimeout:    cfg.Milter.IdleTimeout,
-		DrainTimeout:   max(cfg.Milter.DrainTimeout, time.Nanosecond),
+		DrainTimeout:   drainTimeout(cfg),
 	})
 	return e, nil
+}
+
+// drainTimeout is the server's, for which 0 is the default.
+func drainTimeout(cfg *config.Config) time.Duration {
+	return max(cfg.Milter.DrainTimeout, time.Nanosecond)
 }
 
 // limitProcess sets what holds for the whole process. Once, before newEngine;
@@ -211,6 +223,9 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	old := e.library.Swap(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
+	e.server.Configure(milter.Limits{
+		MaxConnections: cfg.Milter.MaxConnections, IdleTimeout: cfg.Milter.IdleTimeout, DrainTimeout: drainTimeout(cfg),
+	})
 	limitMemory(cfg)
 	old.stop()
 	old.Retire()

@@ -49,17 +49,17 @@ func AskStatus(ctx context.Context, cfg *config.Config, env func(string) (string
 	return nil, fmt.Errorf("no server answers on %s: is pmilterd running, with the same [server] runtime?", strings.Join(paths, " or "))
 }
 
-// control opens the control socket in the first usable folder and answers on it. A
-// server without one serves mail all the same: it is nil then, and the log says why.
-func (r *running) control(ctx context.Context, env func(string) (string, bool)) *admin.Server {
+// openControl opens the control socket in the first usable folder. A server without one
+// serves mail all the same: there is none then, and the log says why.
+func (r *running) openControl(ctx context.Context, env func(string) (string, bool)) []namedListener {
 	var faults []error
 	for _, dir := range runtimeFolders(r.cfg, env) {
 		err := os.Mkdir(dir, 0o700)
 		if err == nil || errors.Is(err, os.ErrExist) {
 			path := filepath.Join(dir, controlSocket)
-			l, failed := milter.Listen(ctx, milter.Addr{Network: "unix", Address: path}, milter.SocketOptions{Mode: 0o600})
+			l, failed := r.sockets.listen(ctx, "control", milter.Addr{Network: "unix", Address: path}, milter.SocketOptions{Mode: 0o600})
 			if failed == nil {
-				return admin.Serve(l[0], r.status)
+				return l
 			}
 			err = failed
 		}
@@ -72,18 +72,43 @@ func (r *running) control(ctx context.Context, env func(string) (string, bool)) 
 	return nil
 }
 
+// serveControl answers on the control socket.
+func (r *running) serveControl(list []namedListener) {
+	for _, l := range list {
+		r.control = append(r.control, admin.Serve(l, r.status))
+	}
+}
+
+// closeControl ends that.
+func (r *running) closeControl() {
+	for _, c := range r.control {
+		c.Close()
+	}
+	r.control = nil
+}
+
 // running is what a server that runs can tell of itself.
 type running struct {
 	o       Options
 	started time.Time
 	engine  *engine
 	jobs    *jobQueues
-	listen  []string
+	sockets *sockets
+	serving *serving
+	control []*admin.Server
+	notify  *notifier
 	cfg     *config.Config // at the start
 
 	mu     sync.Mutex
 	now    *config.Config // since the last reload
 	reload *admin.Fault
+}
+
+// configured is the configuration in use.
+func (r *running) configured() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
 }
 
 // reloaded notes how a reload went.
@@ -103,8 +128,8 @@ func (r *running) status(context.Context) *admin.Status {
 	cfg, fault := r.now, r.reload
 	r.mu.Unlock()
 	s := &admin.Status{
-		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.listen,
-		Connections: admin.Connections{Open: r.engine.server.Connections(), Max: r.cfg.Milter.MaxConnections},
+		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.serving.names(),
+		Connections: admin.Connections{Open: r.engine.server.Connections(), Max: cfg.Milter.MaxConnections},
 		Verdicts:    r.engine.verdicts.all(), Scripts: scriptStatus(r.engine.library.Load().Status()), Reload: fault,
 		Queues: []admin.Queue{},
 	}

@@ -139,6 +139,17 @@ func placeSocket(made, path string, stale bool, o SocketOptions, info *fs.FileIn
 	return moveNew(made, path)
 }
 
+// Check tells whether the group is known.
+func (o SocketOptions) Check() error {
+	if o.Group == "" {
+		return nil
+	}
+	if _, err := groupID(o.Group); err != nil {
+		return fmt.Errorf("milter: %w", err)
+	}
+	return nil
+}
+
 // apply gives the socket at path its group and mode.
 func (o SocketOptions) apply(path string) error {
 	if o.Group != "" {
