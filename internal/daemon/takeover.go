@@ -311,7 +311,7 @@ func (s *successor) fault(ctx context.Context, err error) error {
 	return fmt.Errorf("the new process: %s: %w: %s", exit, cause, text)
 }
 
-// tail passes on what it reads to our standard error, and keeps the end of it.
+// tail keeps the end of what a new server writes to its standard error until it serves.
 type tail struct {
 	done chan struct{}
 	mu   sync.Mutex
