@@ -387,7 +387,7 @@ func TestUpgradeFails(t *testing.T) {
 	}
 }
 
-// TestUpgradeHangs: one that is not ready in time is killed; SIGTERM does not wait for it.
+// TestUpgradeHangs: while the new one loads the old one serves; SIGTERM does not wait for it.
 func TestUpgradeHangs(t *testing.T) {
 	l := startLine(t, counting, "")
 	l.install("#!/bin/sh\nexec sleep 1000\n")
@@ -405,6 +405,23 @@ func TestUpgradeHangs(t *testing.T) {
 	l.awaitGone(l.pid())
 	if alive(entry.PID) || time.Since(begin) > patience {
 		t.Errorf("process %d runs on, or it took %s", entry.PID, time.Since(begin))
+	}
+}
+
+// TestUpgradeTimeout: one that is not ready in time is killed, and the old one goes on.
+func TestUpgradeTimeout(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	l := startLine(t, counting, "")
+	l.install("#!/bin/sh\nexec sleep 1000\n")
+	l.signal(syscall.SIGUSR2)
+	l.await(1, "upgrade: started")
+	time.Sleep(30 * time.Second)
+	l.await(1, "not upgraded", "not ready within 1m0s", "killed")
+	if got, err := l.send(0); err != nil || !strings.Contains(got, "n1.") {
+		t.Errorf("after it: %s %v", got, err)
 	}
 }
 
@@ -493,7 +510,7 @@ workers = { min = 1, max = 2 }`)
 	c.some(10)
 	sent := int(c.end())
 	for end := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
-		done, _ := filepath.Glob(l.dir + "/work/.done/*/*")
+		done, _ := filepath.Glob(filepath.Join(l.dir, "work", ".done", "*", "*"))
 		if len(done) == sent {
 			break
 		}

@@ -90,7 +90,8 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 	defer r.closeControl()
 	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
 		zap.String("scripts", r.engine.library.Load().Version()), zap.String("config", r.cfg.File))
-	r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line())...)...)
+	r.notify.tell("READY=1")
+	r.beat() // the last sign of life of a server before may be half of WatchdogSec ago
 	return r.loop(ctx, work)
 }
 

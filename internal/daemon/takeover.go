@@ -180,7 +180,7 @@ func (r *running) lendStore(ctx context.Context, s *successor, content bool, giv
 	case isFile && content:
 		s.kill()
 		<-s.exited // it may have the file
-		if ours, err = r.reopenStore(entries, err); ours == nil {
+		if ours, err = r.reopenStore(context.WithoutCancel(ctx), entries, err); ours == nil {
 			return errors.Join(err, gate.Close())
 		}
 	}
@@ -190,14 +190,14 @@ func (r *running) lendStore(ctx context.Context, s *successor, content bool, giv
 
 // reopenStore opens the file again that the new server could not use. Without it
 // scripts' calls fail.
-func (r *running) reopenStore(entries []store.Entry, cause error) (store.Store, error) {
+func (r *running) reopenStore(ctx context.Context, entries []store.Entry, cause error) (store.Store, error) {
 	s, err := openStore(r.cfg, r.o.Log)
 	if err != nil {
 		r.o.Log.Error("the store's file cannot be opened again: scripts have no store", zap.Error(err))
 		return nil, errors.Join(cause, err)
 	}
 	for _, e := range entries {
-		if err := store.Put(context.Background(), s, e); err != nil {
+		if err := store.Put(ctx, s, e); err != nil {
 			r.o.Log.Warn("store: a holder was lost", zap.Error(err))
 		}
 	}

@@ -100,6 +100,7 @@ func TestServeEndsWithoutLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
 		ended := make(chan error, 2)
 		go func() { ended <- srv.Serve(ctx, ln, "first") }()
 		var clients sync.WaitGroup
