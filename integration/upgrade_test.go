@@ -446,7 +446,7 @@ func TestUpgradeKeepsHolds(t *testing.T) {
 		t.Run(url, func(t *testing.T) {
 			l := startLine(t, `import store from "pmilter/store";
 export async function mail() { const h = await store.hold("k", { max: 3 }); return reject((h.ok ? "held " : "full ") + h.count); }`,
-				fmt.Sprintf("[store]\nurl = %q", url))
+				fmt.Sprintf("[store]\nurl = %q\n[milter]\ndrain_timeout = \"5s\"", url))
 			ctx := context.Background()
 			open := func() *milterclient.Session {
 				t.Helper()
