@@ -16,12 +16,15 @@ const chunkSize = wire.MaxBodyChunk
 // EOM implements milter.Session: header, eoh and body handlers that are not
 // early run now, then eom; edits are sent with the verdict.
 func (c *Conn) EOM(out *milter.Modifications) milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(EOM); ok {
 		return reply
 	}
 	c.needMessage()
 	m := c.session.Message
 	m.whole = true
+	if c.resume == nil {
+		c.o.Meter.Received(m.received)
+	}
 	if m.oversize {
 		return c.oversized(out)
 	}

@@ -87,7 +87,7 @@ func (c *Conn) askOne(i int, p Phase) decision {
 	d := decision{verdict: v, phase: p, script: i, fault: fault}
 	if fault != nil {
 		c.session.notes.list = c.before.notes
-		c.logFault(fault)
+		c.faulted(i, fault)
 		d.verdict = c.onError(i, fault)
 	}
 	if c.list[i].Observe {
@@ -139,7 +139,7 @@ func (c *Conn) callHandler(i int, p Phase) (Verdict, error) {
 	case c.dropped && c.resuming(p) && c.resume.script == i:
 		return Verdict{}, c.resume.fault
 	case c.dropped:
-		return Verdict{}, &ScriptError{Script: c.list[i].Name, Phase: p, Message: c.why, Dropped: true}
+		return Verdict{}, &ScriptError{Script: c.list[i].Name, Phase: p, Message: c.why, Kind: NotAsked, Dropped: true}
 	}
 	c.since = time.Now()
 	if err := c.open(); err != nil {
@@ -149,11 +149,15 @@ func (c *Conn) callHandler(i int, p Phase) (Verdict, error) {
 	if c.taken.Load() || errors.Is(err, ErrAbandoned) {
 		return Verdict{}, ErrAbandoned // whatever it says
 	}
-	c.spent += time.Since(c.since)
+	took := time.Since(c.since)
+	c.spent += took
+	c.meter.Called(i, p, took)
 	var fault *ScriptError
 	if errors.As(err, &fault) && fault.Dropped {
 		c.dropped, c.why = true, whyOverrun
 		c.world.Close()
+		c.f.worlds.alive.Add(-1)
+		c.f.worlds.dropped.Add(1)
 	}
 	return v, err
 }
@@ -176,10 +180,22 @@ func (c *Conn) open() error {
 	if err != nil {
 		c.spent += time.Since(c.since)
 		c.dropped, c.why = true, whyNoWorld
+		c.f.worlds.dropped.Add(1)
 		return err
 	}
 	c.world = world
+	c.f.worlds.alive.Add(1)
+	now := time.Now()
+	c.o.Meter.Opened(now.Sub(c.since))
+	c.spent += now.Sub(c.since)
+	c.since = now
 	return nil
+}
+
+// faulted logs and counts a fault of script i.
+func (c *Conn) faulted(i int, fault *ScriptError) {
+	c.meter.Failed(i, fault.Phase, fault.Kind)
+	c.logFault(fault)
 }
 
 // judge says whether an answer is one that the phase allows.
@@ -203,7 +219,7 @@ func (c *Conn) judge(i int, p Phase, v Verdict, err error) *ScriptError {
 }
 
 func (c *Conn) misuse(i int, p Phase, v Verdict, message string) *ScriptError {
-	e := &ScriptError{Script: c.list[i].Name, Phase: p, Message: message}
+	e := &ScriptError{Script: c.list[i].Name, Phase: p, Message: message, Kind: Nonsense}
 	if v.Where != nil {
 		e.Pos = v.Where()
 	}
@@ -256,7 +272,7 @@ func (c *Conn) tell(p Phase) {
 		}
 		fault := c.judge(i, p, v, err)
 		if fault != nil {
-			c.logFault(fault)
+			c.faulted(i, fault)
 		}
 		if m := c.session.Message; m != nil && (fault != nil || c.list[i].Observe) {
 			if fault == nil {

@@ -19,6 +19,7 @@ type Conn struct {
 	log     *zap.Logger
 	scripts Scripts
 	list    []Script
+	meter   ScriptsMeter // of list
 	needs   needs
 	agreed  needs // what was negotiated: of the first set, after QUIT_NC too
 
@@ -66,6 +67,7 @@ func (f *Filter) newConn(w Wire, scripts Scripts) *Conn {
 func (c *Conn) take(scripts Scripts) {
 	c.scripts, c.list = scripts, scripts.List()
 	c.needs = needsOf(c.list)
+	c.meter = c.o.Meter.Scripts(c.list)
 	c.states = make([]scriptState, len(c.list))
 	c.call.Overrun = c.overrun
 }
@@ -86,14 +88,14 @@ func (c *Conn) Negotiate(offer milter.Options) milter.Options { return c.needs.a
 
 // Connect implements milter.Session.
 func (c *Conn) Connect(host string, family wire.ProtoFamily, port uint16, addr string) milter.Reply {
-	c.hear()
+	c.hear(Connect)
 	c.session.Client = parseClient(host, family, port, addr)
 	return c.answer(Connect, c.ask(Connect))
 }
 
 // Helo implements milter.Session.
 func (c *Conn) Helo(name string) milter.Reply {
-	c.hear()
+	c.hear(Helo)
 	c.session.Helo = name
 	c.call.Name = name
 	return c.answer(Helo, c.ask(Helo))
@@ -103,7 +105,7 @@ func (c *Conn) Helo(name string) milter.Reply {
 // QUIRK: Sendmail may start a message without having ended the one before by
 // ABORT (TestTrap11MailWithoutAbort).
 func (c *Conn) Mail(path string, params []string) milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(Mail); ok {
 		return reply
 	}
 	if !c.resuming(Mail) {
@@ -117,7 +119,7 @@ func (c *Conn) Mail(path string, params []string) milter.Reply {
 // Rcpt implements milter.Session. The recipient joins the message's when all
 // scripts have passed it.
 func (c *Conn) Rcpt(path string, params []string) milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(Rcpt); ok {
 		return reply
 	}
 	c.needMessage()
@@ -132,7 +134,7 @@ func (c *Conn) Rcpt(path string, params []string) milter.Reply {
 
 // Data implements milter.Session.
 func (c *Conn) Data() milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(Data); ok {
 		return reply
 	}
 	c.needMessage()
@@ -142,7 +144,7 @@ func (c *Conn) Data() milter.Reply {
 // Header implements milter.Session: it keeps the field, and asks at once only
 // those scripts that have options.early.
 func (c *Conn) Header(name, value []byte) milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(Header); ok {
 		return reply
 	}
 	c.needMessage()
@@ -159,7 +161,7 @@ func (c *Conn) Header(name, value []byte) milter.Reply {
 
 // EOH implements milter.Session.
 func (c *Conn) EOH() milter.Reply {
-	if reply, ok := c.settled(); ok {
+	if reply, ok := c.settled(EOH); ok {
 		return reply
 	}
 	c.needMessage()
@@ -169,15 +171,17 @@ func (c *Conn) EOH() milter.Reply {
 // Body implements milter.Session.
 func (c *Conn) Body(chunk []byte) milter.Reply {
 	if c.resume == nil {
-		c.hear()
+		c.hear(Body)
 		c.needMessage()
 		c.session.Message.addBody(chunk, c.o.MaxMessage, c.o.NewBody)
 	}
 	if !c.needs.earlyBody {
 		return milter.Reply{Action: wire.ActContinue}
 	}
-	if reply, ok := c.settled(); ok {
-		return reply
+	if c.resume != nil {
+		if reply, ok := c.settled(Body); ok {
+			return reply
+		}
 	}
 	c.needMessage()
 	c.call.Chunk = chunk
@@ -210,13 +214,14 @@ func (c *Conn) allSkip() bool {
 
 // Unknown implements milter.Session.
 func (c *Conn) Unknown(command string) milter.Reply {
-	c.hear()
+	c.hear(Unknown)
 	c.call.Name = command
 	return c.answer(Unknown, c.ask(Unknown))
 }
 
 // Abort implements milter.Session.
 func (c *Conn) Abort() {
+	c.arrived(Abort)
 	c.endMessage(true)
 	c.resume = nil
 }
@@ -240,6 +245,7 @@ func (c *Conn) Close() { c.endSession() }
 func (c *Conn) endSession() {
 	c.endMessage(true)
 	if c.heard {
+		c.arrived(Close)
 		c.tell(Close)
 	}
 	c.closeWorld()
@@ -248,22 +254,31 @@ func (c *Conn) endSession() {
 func (c *Conn) closeWorld() {
 	if c.world != nil && !c.dropped {
 		c.world.Close()
+		c.f.worlds.alive.Add(-1)
 	}
 	c.world = nil
 }
 
-// hear notes that a command has come, and what was negotiated.
-func (c *Conn) hear() {
+// hear notes that the command of a phase has come, and what was negotiated.
+func (c *Conn) hear(p Phase) {
+	c.arrived(p)
 	c.heard = true
 	if s := c.session; s.macros == nil {
 		s.mta, s.macros = c.wire.Negotiated(), c.wire.Macros()
 	}
 }
 
+// arrived counts a command, once when a successor answers it anew.
+func (c *Conn) arrived(p Phase) {
+	if c.resume == nil {
+		c.o.Meter.Arrived(p)
+	}
+}
+
 // settled is the reply to the command at hand when that was decided before an
 // abort handler got stuck: the verdict stands, whoever sends it.
-func (c *Conn) settled() (milter.Reply, bool) {
-	c.hear()
+func (c *Conn) settled(p Phase) (milter.Reply, bool) {
+	c.hear(p)
 	if c.resume == nil || c.resume.reply == nil {
 		return milter.Reply{}, false
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	// Report, when set, is called with each outcome besides the log, on the
 	// connection's goroutine: it must not block.
 	Report func(*Outcome)
+	// Meter, when set, counts what is done.
+	Meter Meter
 	// Now is the time in which the deadlines of calls are, the one of the worlds
 	// that Scripts opens; nil: the real one. Safe for concurrent use.
 	Now func() time.Time
@@ -37,6 +39,7 @@ type Options struct {
 type Filter struct {
 	o        atomic.Pointer[Options]
 	overruns atomic.Int64
+	worlds   worlds
 }
 
 // New makes a Filter.
@@ -53,6 +56,9 @@ func (f *Filter) Configure(o Options) {
 	}
 	if o.NewBody == nil {
 		o.NewBody = newMemoryBody
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
 	}
 	f.o.Store(&o)
 }

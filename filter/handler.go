@@ -66,6 +66,7 @@ type ScriptError struct {
 	Pos     Position // where in the author's source, as far as known
 	Message string   // one line: "TypeError: x is not a function"
 	Stack   string   // the author's frames, one a line; may be empty
+	Kind    FaultKind
 	// Dropped: the world cannot be used any more.
 	Dropped bool
 }

@@ -46,6 +46,7 @@ func (o *Outcome) Subject() string {
 
 // finish logs and reports an outcome.
 func (c *Conn) finish(d decision, edits []string) {
+	c.meter.Decided(d.script, d.phase, d.verdict.Action, false)
 	report := c.o.Report
 	entry := c.log.Check(zapcore.InfoLevel, "")
 	if entry == nil && report == nil {
@@ -63,6 +64,7 @@ func (c *Conn) finish(d decision, edits []string) {
 
 func (c *Conn) logWouldBe(d decision, p Phase) {
 	d.phase = p
+	c.meter.Decided(d.script, p, d.verdict.Action, true)
 	o := c.outcome(d, nil)
 	o.WouldBe = true
 	c.log.Info(o.Subject()+" would be refused", o.fields()...)

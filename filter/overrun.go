@@ -16,8 +16,11 @@ import (
 func (c *Conn) overrun(fault *ScriptError) {
 	c.taken.Store(true)
 	c.f.overruns.Add(1)
+	c.f.worlds.stuck.Add(1)
+	c.f.worlds.dropped.Add(1)
+	c.meter.Called(c.call.Script, c.call.Phase, time.Since(c.since))
 	if c.call.Phase == Abort || c.call.Phase == Close {
-		c.logFault(fault) // nobody is asked anew, so nobody else logs it
+		c.faulted(c.call.Script, fault) // nobody is asked anew, so nobody else logs it
 	}
 	if !c.wire.Usurp(c.successor(fault)) && c.call.Phase != Close {
 		c.log.Error("script overran and its connection could not be taken over", zap.Error(fault))
@@ -36,7 +39,7 @@ type resumption struct {
 
 func (c *Conn) successor(fault *ScriptError) *Conn {
 	n := &Conn{
-		f: c.f, o: c.o, wire: c.wire, log: c.log, scripts: c.scripts, list: c.list, needs: c.needs, agreed: c.agreed,
+		f: c.f, o: c.o, wire: c.wire, log: c.log, scripts: c.scripts, list: c.list, meter: c.meter, needs: c.needs, agreed: c.agreed,
 		states: slices.Clone(c.states), heard: true, spent: c.spent + time.Since(c.since),
 		dropped: true, why: whyOverrun, usurped: make(chan struct{}),
 		resume: &resumption{phase: c.call.Phase, script: c.call.Script, at: c.at, fault: fault, reply: c.decided},
@@ -70,6 +73,12 @@ func (c *Conn) resumeIn(p Phase) int {
 // engine must see the call as running.
 func (c *Conn) lose() {
 	<-c.usurped
+	if !c.lost {
+		c.f.worlds.stuck.Add(-1)
+		if c.world != nil { // else its top-level code was stuck
+			c.f.worlds.alive.Add(-1)
+		}
+	}
 	c.lost, c.dropped = true, true
 	if m := c.session.Message; m != nil {
 		m.dropBody() // the successor does without

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -30,12 +31,15 @@ type serverConfig struct {
 	settings map[string]string
 	// fails: it is expected to end with exit status 1 at once.
 	fails bool
+	// binary is the program; "": the one of all tests, which has the race detector.
+	binary string
 }
 
 // server is a running pmilterd.
 type server struct {
 	t       testing.TB
 	dir     string
+	binary  string
 	listen  []string
 	cmd     *exec.Cmd
 	exited  chan struct{}
@@ -53,7 +57,7 @@ func startServer(t testing.TB, config serverConfig) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{t: t, dir: dir, listen: config.listen}
+	s := &server{t: t, dir: dir, binary: cmp.Or(config.binary, os.Getenv(binaryEnv)), listen: config.listen}
 	if err := os.MkdirAll(s.scriptDir(), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +79,7 @@ func startServer(t testing.TB, config serverConfig) *server {
 func (s *server) start(fails bool) {
 	s.t.Helper()
 	s.stopped = false
-	s.cmd = exec.Command(os.Getenv(binaryEnv), "run", "-c", filepath.Join(s.dir, "pmilter.toml"))
+	s.cmd = exec.Command(s.binary, "run", "-c", filepath.Join(s.dir, "pmilter.toml"))
 	s.cmd.Dir = s.dir
 	s.cmd.Stderr = &s.stderr
 	s.cmd.Stdout = &s.stderr

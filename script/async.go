@@ -93,7 +93,7 @@ func (w *World) settled(v goja.Value) goja.Value {
 // late is the fault of a promise that is not settled at its deadline: it names
 // what is still under way, and the line if all of that began at one.
 func (w *World) late() *overrun {
-	e := &overrun{message: "its promise was not settled in time"}
+	e := &overrun{message: "its promise was not settled in time", kind: filter.TimedOut}
 	var list []string
 	for this := range w.waits {
 		e.pos = position(this.at)

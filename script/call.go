@@ -155,7 +155,7 @@ func (w *World) fault(c *filter.Call, err error) *filter.ScriptError {
 	f := &filter.ScriptError{Script: w.set.nameOf(c.Script), Phase: c.Phase}
 	switch e := err.(type) { //nolint:errorlint // see above
 	case *overrun:
-		f.Message, f.Pos, f.Dropped = e.message, e.pos, true
+		f.Message, f.Pos, f.Kind, f.Dropped = e.message, e.pos, e.kind, true
 	case *goja.StackOverflowError:
 		f.Message, f.Pos = tooDeep, position(e.Stack())
 	case *goja.Exception:
@@ -166,7 +166,7 @@ func (w *World) fault(c *filter.Call, err error) *filter.ScriptError {
 		f.Stack = w.stackOf(e.reason)
 		f.Pos = positionInStack(f.Stack)
 	case *answerError:
-		f.Message, f.Pos = e.message, e.pos
+		f.Message, f.Pos, f.Kind = e.message, e.pos, filter.Nonsense
 	default:
 		f.Message = err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dop251/goja"
 
@@ -71,6 +72,26 @@ func LoadCode(data []byte, o Options) (s *Set, close func(), err error) {
 	return set, w.close, nil
 }
 
+// LibraryOf is a Library with the set of what Set.Code of another process gave, which it
+// keeps: there is nothing to load or to watch. It runs the top-level code once. An error
+// may be Faults. Retire frees it.
+func LibraryOf(data []byte, o Options) (*Library, error) {
+	l := NewLibrary(o)
+	b, err := decodeBundle(data)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	set, faults := newSet(b, l.o.set(l.watchdog))
+	if err := faults.Err(); err != nil {
+		l.Close()
+		return nil, err
+	}
+	l.current.Store(set)
+	l.status.Store(&Status{Version: set.Version(), Loaded: time.Now(), Warnings: faults})
+	return l, nil
+}
+
 // triedElsewhere makes a set without worlds, of scripts that were tried in another process.
 func triedElsewhere(ctx context.Context, b *bundle, try func(context.Context, []byte) error) (*Set, Faults) {
 	data, err := b.encode()
@@ -79,14 +100,15 @@ func triedElsewhere(ctx context.Context, b *bundle, try func(context.Context, []
 	}
 	var faults Faults
 	if errors.As(err, &faults) {
-		return nil, faults
-	}
-	if err != nil {
+		if faults.Fatal() {
+			return nil, faults
+		}
+	} else if err != nil {
 		return nil, Faults{{Message: err.Error()}}
 	}
 	s := &Set{bundle: b}
 	for _, file := range b.files {
 		s.scripts = append(s.scripts, filter.Script{Name: file})
 	}
-	return s, nil
+	return s, faults
 }

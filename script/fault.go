@@ -1,6 +1,8 @@
 package script
 
 import (
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -54,4 +56,27 @@ func (f Faults) Err() error {
 // Warnings is those that stop nothing.
 func (f Faults) Warnings() Faults {
 	return slices.DeleteFunc(slices.Clone(f), func(one Fault) bool { return !one.Warning })
+}
+
+// CarryFaults is err with a text that FaultsOf makes Faults of again, in another process,
+// if it is Faults.
+func CarryFaults(err error) error {
+	var faults Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	data, marshal := json.Marshal(faults)
+	if marshal != nil {
+		return err
+	}
+	return errors.New(string(data))
+}
+
+// FaultsOf is the error that CarryFaults made the text of: Faults, or just that text.
+func FaultsOf(text string) error {
+	var faults Faults
+	if json.Unmarshal([]byte(text), &faults) == nil && len(faults) > 0 {
+		return faults
+	}
+	return errors.New(text)
 }

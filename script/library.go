@@ -24,13 +24,17 @@ type Options struct {
 	// import what only jobs may.
 	Jobs bool
 	// Try, when set, runs the top-level code in place of this process: it is given
-	// Set.Code, for LoadCode in another. An error may be that one's Faults. The
-	// sets of such a Library have no worlds.
+	// Set.Code, for LoadCode or LibraryOf in another. An error may be that one's Faults;
+	// those that are all warnings do not keep the set from coming into use. The sets of
+	// such a Library have no worlds.
 	Try func(ctx context.Context, code []byte) error
 	// Changed, when set, is called when another set has come into use, not for the
 	// first. It must not block, nor load.
 	Changed func()
-	Log     *zap.Logger
+	// Loaded, when set, is told of each load that the log tells of, too: nil, or its
+	// Faults. It must not block, nor load.
+	Loaded func(error)
+	Log    *zap.Logger
 	// Settle is how long Watch waits for more changes after one; 0 is 100 ms.
 	Settle time.Duration
 	// Coverage counts how often each statement runs, for tests; nil: not.
@@ -150,9 +154,16 @@ func (l *Library) load(ctx context.Context, asked bool) error {
 	for _, w := range faults {
 		l.o.Log.Warn("script warning", placed(w)...)
 	}
+	l.loaded(nil)
 	l.o.Log.Info("scripts loaded", zap.String("version", set.Version()), zap.Int("scripts", len(set.List())),
 		zap.Int64("ms", time.Since(start).Milliseconds()))
 	return nil
+}
+
+func (l *Library) loaded(err error) {
+	if l.o.Loaded != nil {
+		l.o.Loaded(err)
+	}
 }
 
 // failed keeps and logs the faults.
@@ -160,6 +171,7 @@ func (l *Library) failed(before Status, faults Faults) {
 	before.LastError = faults
 	before.Failed++
 	l.status.Store(&before)
+	l.loaded(faults)
 	first := faults[0]
 	for _, f := range faults {
 		if !f.Warning {

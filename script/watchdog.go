@@ -174,7 +174,7 @@ func (w *World) interrupt(now, until int64, why string) {
 		return
 	}
 	if why == "" {
-		why = "ran too long without an end or an await"
+		why = ranTooLong
 	}
 	w.watch.why.Store(&why)
 	w.watch.stopped.Store(now)
@@ -190,7 +190,7 @@ const errOverrun = "overrun"
 func (w *World) giveUp() {
 	c := w.call
 	c.Overrun(&filter.ScriptError{
-		Script: w.set.nameOf(c.Script), Phase: c.Phase, Dropped: true,
+		Script: w.set.nameOf(c.Script), Phase: c.Phase, Kind: w.whyKind(), Dropped: true,
 		Message: w.why() + "; it hangs in a built-in function",
 	})
 }
@@ -202,11 +202,22 @@ func (w *World) why() string {
 	return "ran too long"
 }
 
+const ranTooLong = "ran too long without an end or an await"
+
+// whyKind is the kind of fault for which the watchdog stopped a stretch.
+func (w *World) whyKind() filter.FaultKind {
+	if why := w.watch.why.Load(); why != nil && *why != ranTooLong {
+		return filter.OutOfMemory
+	}
+	return filter.TimedOut
+}
+
 // overrun is the error of a stretch that the watchdog stopped, or that ended in
 // a panic out of a built-in: its world is in an unknown state.
 type overrun struct {
 	message string
 	pos     filter.Position
+	kind    filter.FaultKind
 }
 
 func (e *overrun) Error() string { return e.message }
@@ -288,7 +299,7 @@ func (w *World) settleWatch(until int64, err error) error {
 		w.set.o.watchdog.stuck.Add(-1)
 		return filter.ErrAbandoned
 	}
-	stopped := &overrun{message: w.why()}
+	stopped := &overrun{message: w.why(), kind: w.whyKind()}
 	if in, ok := err.(*goja.InterruptedError); ok { //nolint:errorlint // goja does not wrap it
 		stopped.pos = position(in.Stack())
 	}

@@ -26,6 +26,27 @@ type Status struct {
 	Scripts     Scripts          `json:"scripts"`
 	Reload      *Fault           `json:"reload_error"` // of the configuration; null when the last reload went well
 	Queues      []Queue          `json:"queues"`
+	// MilterWorkers are the processes that serve MTAs; null when it is one, the server's own.
+	MilterWorkers *MilterWorkers `json:"milter_workers"`
+}
+
+// MilterWorkers is the processes that serve MTAs.
+type MilterWorkers struct {
+	Workers   int            `json:"workers"` // as many as there should be
+	Started   int            `json:"started"` // ever
+	Died      int            `json:"died"`    // of these, unasked
+	Fault     *Fault         `json:"error"`   // why one cannot be started; its time is the next try's
+	Processes []MilterWorker `json:"processes"`
+}
+
+// MilterWorker is one of them.
+type MilterWorker struct {
+	PID         int     `json:"pid"`
+	State       string  `json:"state"` // starting, serving, ending (it serves what it has)
+	Connections int     `json:"connections"`
+	Memory      int64   `json:"memory"` // RssAnon, bytes
+	Age         float64 `json:"age_seconds"`
+	Scripts     string  `json:"scripts"` // the version that new connections get
 }
 
 // Connections is those of MTAs.

@@ -55,7 +55,7 @@ type Milter struct {
 	MaxConnections int           // past it a new connection waits in the backlog
 	IdleTimeout    time.Duration // of a connection that says nothing
 	DrainTimeout   time.Duration // how long stopping waits for MTAs; 0: not at all
-	Workers        int           // always 0: in the main process
+	Workers        int           // processes that serve the connections; 0: the main one
 	MaxMessage     int64         // bytes, headers included; past it Oversize
 	Oversize       Action
 	SpoolThreshold int64 // bytes; larger bodies wait in a temporary file, not in memory

@@ -46,7 +46,7 @@ func (l *loader) schema() []key {
 		{"milter.max_connections", number(&c.Milter.MaxConnections, 1, 1_000_000)},
 		{"milter.idle_timeout", duration(&c.Milter.IdleTimeout, time.Millisecond)},
 		{"milter.drain_timeout", duration(&c.Milter.DrainTimeout, 0)},
-		{"milter.workers", onlyZero},
+		{"milter.workers", number(&c.Milter.Workers, 0, maxWorkers)},
 		{"milter.max_message", size(&c.Milter.MaxMessage, 1)},
 		{"milter.oversize", choice(&c.Milter.Oversize, Reject, Tempfail, Accept)},
 		{"milter.spool_threshold", size(&c.Milter.SpoolThreshold, 0)},
@@ -156,14 +156,8 @@ func later(l *loader, name string, v *value) {
 	}
 }
 
-// onlyZero is for milter.workers until there is a pool.
-func onlyZero(l *loader, name string, v *value) {
-	var n int
-	number(&n, 0, 1<<20)(l, name, v)
-	if n > 0 {
-		l.fault(v.at, "known to the design but not built yet: %s above 0", name)
-	}
-}
+// maxWorkers is more processes than a machine for mail has cores.
+const maxWorkers = 256
 
 // checkWhole finds values that are possible alone and not together.
 func (l *loader) checkWhole() {

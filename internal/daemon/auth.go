@@ -17,7 +17,7 @@ var _ script.Auth = authService{}
 // ResolveBy has pmilter/auth ask that DNS; key files are relative to the
 // configuration's folder. Before ForScripts.
 func (s *Services) ResolveBy(cfg *config.Config, resolver auth.Resolver) {
-	s.auth = auth.New(auth.Options{Resolver: resolver, Base: base(cfg)})
+	s.auth = auth.New(auth.Options{Resolver: meteredResolver{resolver, s}, Base: base(cfg)})
 }
 
 // ReadMessage implements script.Auth, as do the others below.

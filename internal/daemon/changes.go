@@ -12,6 +12,7 @@ type changing string
 
 const (
 	live    changing = "reload"          // at SIGHUP
+	alone   changing = "reload, alone"   // at SIGHUP without milter.workers, else at a restart
 	lowered changing = "reload, lowered" // at SIGHUP if it became less, else at a restart
 	restart changing = "restart"         // SIGUSR2 is one, without an interruption
 	nothing changing = "-"               // no key
@@ -28,15 +29,15 @@ func settings() []setting {
 	return []setting{
 		{"File", "", nothing},
 		{"Warnings", "", nothing},
-		{"Listen", "listen", live},
+		{"Listen", "listen", alone},
 		{"Scripts", "scripts", live},
 		{"Server.Runtime", "server.runtime", restart},
 		{"Server.State", "server.state", restart},
 		{"Milter.SocketMode", "milter.socket_mode", live},
 		{"Milter.SocketGroup", "milter.socket_group", live},
-		{"Milter.MaxConnections", "milter.max_connections", live},
-		{"Milter.IdleTimeout", "milter.idle_timeout", live},
-		{"Milter.DrainTimeout", "milter.drain_timeout", live},
+		{"Milter.MaxConnections", "milter.max_connections", alone},
+		{"Milter.IdleTimeout", "milter.idle_timeout", alone},
+		{"Milter.DrainTimeout", "milter.drain_timeout", alone},
 		{"Milter.Workers", "milter.workers", restart},
 		{"Milter.MaxMessage", "milter.max_message", live},
 		{"Milter.Oversize", "milter.oversize", live},
@@ -66,7 +67,7 @@ func needRestart(started, cfg *config.Config) []string {
 	var list []string
 	for _, s := range settings() {
 		was, is := s.of(started), s.of(cfg)
-		if s.changing == restart && !reflect.DeepEqual(was.Interface(), is.Interface()) ||
+		if (s.changing == restart || s.changing == alone && started.Milter.Workers > 0) && !reflect.DeepEqual(was.Interface(), is.Interface()) ||
 			s.changing == lowered && is.Int() > was.Int() {
 			list = append(list, s.key)
 		}

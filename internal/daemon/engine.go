@@ -13,6 +13,7 @@ import (
 
 	"pmilter/filter"
 	"pmilter/internal/config"
+	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/spool"
 	"pmilter/script"
@@ -29,11 +30,16 @@ type engine struct {
 	services     *Services
 	stopServices context.CancelFunc
 	spool        atomic.Pointer[spool.Spool]
-	library      atomic.Pointer[library]
-	queues       atomic.Pointer[queues]
-	watches      sync.WaitGroup
+	// gate is read-locked while a connection takes its scripts: who holds it keeps all
+	// from it.
+	gate    sync.RWMutex
+	library atomic.Pointer[library]
+	queues  atomic.Pointer[queues]
+	watches sync.WaitGroup
 
 	verdicts verdictCounts
+	meter    *metrics.Serving
+	onLoad   loadListener
 }
 
 // library is the scripts of one configuration.
@@ -44,15 +50,15 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
-	return openEngine(ctx, cfg, log, report, (*Services).OpenStore)
+	return openEngine(ctx, cfg, log, report, openStoreIn)
 }
 
-// openEngine is newEngine with the store opened by openStore.
+// openEngine is newEngine with the store opened by open.
 func openEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome),
-	openStore func(*Services, *config.Config) error,
+	open storeOpener,
 ) (*engine, error) {
-	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
-	if err := openStore(e.services, cfg); err != nil {
+	e := rawEngine(cfg, log, report)
+	if err := open(e.services.store, cfg, log); err != nil {
 		return nil, err
 	}
 	l, err := e.load(ctx, cfg)
@@ -60,7 +66,24 @@ func openEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report
 		e.services.Close()
 		return nil, err
 	}
-	e.takeQueues(cfg)
+	e.begin(ctx, cfg, l)
+	return e, nil
+}
+
+// rawEngine has its services and counters, and no store and scripts yet.
+func rawEngine(cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) *engine {
+	e := &engine{log: log, report: report, maxCPU: cfg.Handler.CPU, services: NewServices(cfg, log)}
+	e.meter = metrics.NewServing(metrics.Sources{
+		Connections: func() (int, uint64) { return e.server.Connections(), e.server.Accepted() },
+		Worlds:      func() filter.Worlds { return e.filter.Worlds() },
+	})
+	e.services.MeterBy(e.meter)
+	return e
+}
+
+// begin makes the rest of an engine, whose services and scripts there are.
+func (e *engine) begin(ctx context.Context, cfg *config.Config, l *library) {
+	e.takeQueues(e.makeQueues(cfg))
 	ctx, e.stopServices = context.WithCancel(ctx)
 	e.watches.Go(func() { e.services.Watch(ctx) })
 	e.library.Store(l)
@@ -68,12 +91,11 @@ func openEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report
 	e.filter = filter.New(e.filterOptions(cfg))
 	e.server = milter.NewServer(milter.Config{
 		NewSession:     func(c *milter.Conn) milter.Session { return e.filter.NewSession(c) },
-		Log:            log,
+		Log:            e.log,
 		MaxConnections: cfg.Milter.MaxConnections,
 		IdleTimeout:    cfg.Milter.IdleTimeout,
 		DrainTimeout:   drainTimeout(cfg),
 	})
-	return e, nil
 }
 
 // drainTimeout is the server's, for which 0 is the default.
@@ -110,12 +132,15 @@ const ballastSize = 48 << 20
 // Go's own 100 would double what a thousand connections hold.
 const garbagePercent = 50
 
-// takeQueues makes a configuration's queues the ones for new connections.
-func (e *engine) takeQueues(cfg *config.Config) {
+// makeQueues makes a configuration's queues, on the disk too.
+func (e *engine) makeQueues(cfg *config.Config) *queues {
 	q := newQueues(cfg, e.log)
 	q.create()
-	e.queues.Store(q)
+	return q
 }
+
+// takeQueues makes them the ones for new connections.
+func (e *engine) takeQueues(q *queues) { e.queues.Store(q) }
 
 // load makes a library of a configuration's scripts and watches them. ctx ends
 // the watching too.
@@ -123,27 +148,41 @@ func (e *engine) load(ctx context.Context, cfg *config.Config) (*library, error)
 	if err := checkJobs(cfg); err != nil {
 		return nil, err
 	}
-	options := libraryOptions(cfg, e.services, e.log)
-	options.Limits = e.limits(cfg)
-	l := &library{Library: script.NewLibrary(options)}
+	l := &library{Library: script.NewLibrary(e.libraryOptions(cfg))}
 	if err := l.Load(ctx); err != nil {
 		l.Close()
 		return nil, err
 	}
-	ctx, l.stop = context.WithCancel(ctx)
-	e.watches.Add(1)
-	go func() {
-		defer e.watches.Done()
-		if err := l.Watch(ctx); err != nil && ctx.Err() == nil {
-			e.log.Error("scripts are not watched: send SIGHUP after an edit", zap.Error(err))
-		}
-	}()
+	l.watch(ctx, &e.watches, e.log)
 	return l, nil
 }
 
+// watch loads the scripts anew when they change, until ctx is done or stop is called.
+func (l *library) watch(ctx context.Context, watches *sync.WaitGroup, log *zap.Logger) {
+	ctx, l.stop = context.WithCancel(ctx)
+	watches.Go(func() {
+		if err := l.Watch(ctx); err != nil && ctx.Err() == nil {
+			log.Error("scripts are not watched: send SIGHUP after an edit", zap.Error(err))
+		}
+	})
+}
+
+func (e *engine) libraryOptions(cfg *config.Config) script.Options {
+	o := libraryOptions(cfg, e.services, e.log)
+	o.Limits, o.Loaded = e.limits(cfg), e.onLoad.tell
+	return o
+}
+
 func libraryOptions(cfg *config.Config, s *Services, log *zap.Logger) script.Options {
+	o := bundleOptions(cfg, log)
+	o.Services = s.ForScripts()
+	return o
+}
+
+// bundleOptions are those of scripts that are not run in this process.
+func bundleOptions(cfg *config.Config, log *zap.Logger) script.Options {
 	return script.Options{
-		Base: base(cfg), Scripts: cfg.Scripts, Vars: cfg.Vars, Queues: queueNames(cfg), Services: s.ForScripts(), Log: log, Limits: limits(cfg),
+		Base: base(cfg), Scripts: cfg.Scripts, Vars: cfg.Vars, Queues: queueNames(cfg), Log: log, Limits: limits(cfg),
 	}
 }
 
@@ -176,10 +215,14 @@ func (e *engine) filterOptions(cfg *config.Config) filter.Options {
 		log = log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
 	}
 	o := filterOptions(cfg)
-	o.Scripts = func() filter.Scripts { return e.library.Load().Current() }
+	o.Scripts = func() filter.Scripts {
+		e.gate.RLock()
+		defer e.gate.RUnlock()
+		return e.library.Load().Current()
+	}
 	o.NewBody = func() filter.BodyStore { return e.spool.Load().NewBody() }
 	o.Spool = e.queues.Load()
-	o.Log, o.Report = log, e.outcome
+	o.Log, o.Report, o.Meter = log, e.outcome, e.meter
 	return o
 }
 
@@ -218,18 +261,28 @@ func (e *engine) configure(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	e.take(cfg, l, e.makeQueues(cfg))
+	return nil
+}
+
+// take makes a configuration and its parts those for new connections.
+func (e *engine) take(cfg *config.Config, l *library, q *queues) {
 	e.services.Configure(cfg)
-	e.takeQueues(cfg)
-	old := e.library.Swap(l)
+	e.takeQueues(q)
+	e.takeScripts(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
 	e.server.Configure(milter.Limits{
 		MaxConnections: cfg.Milter.MaxConnections, IdleTimeout: cfg.Milter.IdleTimeout, DrainTimeout: drainTimeout(cfg),
 	})
 	limitMemory(cfg)
+}
+
+// takeScripts makes a library the one for new connections.
+func (e *engine) takeScripts(l *library) {
+	old := e.library.Swap(l)
 	old.stop()
 	old.Retire()
-	return nil
 }
 
 // close ends what shutdown of the server leaves.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,12 +14,10 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"pmilter/internal/config"
 	"pmilter/internal/jobs"
 	"pmilter/internal/queue"
-	"pmilter/internal/store"
 	"pmilter/script"
 )
 
@@ -56,44 +53,12 @@ func workerServices(ctx context.Context, data []byte, log *zap.Logger) (script.S
 	cfg.File, cfg.Permissions, cfg.DNS = c.File, c.Permissions, c.DNS
 	s := NewServices(cfg, log)
 	if c.Store {
-		conn, err := inheritedConn(storeFD)
-		if err != nil {
-			return script.Services{}, fmt.Errorf("daemon: worker: store: %w", err)
+		if err := s.inheritStore(); err != nil {
+			return script.Services{}, err
 		}
-		s.store.Use(store.NewClient(conn)) // not the one of a process alone
 	}
 	go s.Watch(ctx)
 	return s.ForJobs(), nil
-}
-
-// storeFD is where a worker finds its socket to the server's store.
-const storeFD = 4
-
-func inheritedConn(fd uintptr) (net.Conn, error) {
-	file := os.NewFile(fd, "inherited")
-	defer file.Close() // the connection is a duplicate, which programs do not inherit
-	return net.FileConn(file)
-}
-
-// shareStore serves the store to a worker that is about to be started, until that has
-// ended, and gives the worker's end.
-func (j *jobQueues) shareStore(ctx context.Context, s store.Store) ([]*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("daemon: store for a worker: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "store")
-	ours, err := inheritedConn(uintptr(pair[0]))
-	if err != nil {
-		theirs.Close()
-		return nil, fmt.Errorf("daemon: store for a worker: %w", err)
-	}
-	j.serving.Go(func() {
-		if err := store.Serve(ctx, ours, s); err != nil {
-			j.o.Log.Warn("a worker's store", zap.Error(err))
-		}
-	})
-	return []*os.File{theirs}, nil
 }
 
 // jobQueues are the queues with a job, running.
@@ -102,7 +67,6 @@ type jobQueues struct {
 
 	mu      sync.Mutex
 	list    []*jobs.Queue
-	serving sync.WaitGroup // the store, to each worker
 	retired sync.WaitGroup // those of a configuration before, until their jobs have ended
 }
 
@@ -212,7 +176,6 @@ func (j *jobQueues) stop(ctx context.Context) {
 		j.retired.Go(func() { j.end(ctx, q) })
 	}
 	j.retired.Wait()
-	j.serving.Wait()
 }
 
 // get is the queue of that name, nil if none has a job.

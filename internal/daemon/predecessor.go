@@ -73,14 +73,17 @@ func TakeOver(env func(string) (string, bool)) (*Predecessor, error) {
 	return p, nil
 }
 
-// openStore is Services.OpenStore for a server that takes over: what the old one has in
+// openStore is openStoreIn for a server that takes over: what the old one has in
 // memory, or has open, comes later.
-func (p *Predecessor) openStore(s *Services, cfg *config.Config) error {
+func (p *Predecessor) openStore(w *store.Switch, cfg *config.Config, log *zap.Logger) error {
 	if !p.sameStore(cfg) || isRedis(cfg) {
-		return s.OpenStore(cfg)
+		return openStoreIn(w, cfg, log)
 	}
-	_, err := s.store.Pause(context.Background()) // nobody uses it yet
-	return err
+	if w.NeverWaits() {
+		_, err := w.Pause(context.Background()) // nobody uses it yet
+		return err
+	}
+	return nil
 }
 
 func (p *Predecessor) sameStore(cfg *config.Config) bool { return p.offer.Store == storeIdentity(cfg) }
@@ -119,7 +122,7 @@ func storeIdentity(cfg *config.Config) string {
 
 // ready says that all is loaded and open, and takes the store. After it the old server's
 // calls wait: accept soon, and then say so by serving.
-func (p *Predecessor) ready(ctx context.Context, s *Services, cfg *config.Config, log *zap.Logger) error {
+func (p *Predecessor) ready(ctx context.Context, w *store.Switch, cfg *config.Config, log *zap.Logger) error {
 	same := p.sameStore(cfg)
 	share := !same || !isRedis(cfg)
 	content := same && share
@@ -141,7 +144,7 @@ func (p *Predecessor) ready(ctx context.Context, s *Services, cfg *config.Config
 	if !share {
 		return p.shared.Close()
 	}
-	opened := store.Store(s.store)
+	opened := store.Store(w)
 	if content {
 		if opened, err = openStore(cfg, log); err != nil {
 			return fmt.Errorf("daemon: take over: %w", err)
@@ -152,10 +155,10 @@ func (p *Predecessor) ready(ctx context.Context, s *Services, cfg *config.Config
 		return errors.Join(fmt.Errorf("daemon: take over: %w", err), opened.Close())
 	}
 	if content {
-		s.store.Use(opened)
+		w.Use(opened)
 	}
 	p.peer.Go(func() {
-		if err := store.Serve(ctx, p.shared, s.store, held...); err != nil {
+		if err := store.Serve(ctx, p.shared, w, held...); err != nil {
 			log.Warn("the old server's store", zap.Error(err))
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,8 +55,9 @@ func (s *queues) create() {
 // sweepEvery is how often what writers left in tmp/ is looked for.
 const sweepEvery = time.Hour
 
-// sweepQueues removes what died in tmp/ until stop is called, which waits for it.
-func (e *engine) sweepQueues(ctx context.Context) (stop func()) {
+// sweepQueues removes what died in tmp/ of the queues in use until stop is called, which
+// waits for it.
+func sweepQueues(ctx context.Context, queues *atomic.Pointer[queues]) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -63,7 +65,7 @@ func (e *engine) sweepQueues(ctx context.Context) (stop func()) {
 		ticker := time.NewTicker(sweepEvery)
 		defer ticker.Stop()
 		for {
-			e.queues.Load().sweep()
+			queues.Load().sweep()
 			select {
 			case <-ctx.Done():
 				return

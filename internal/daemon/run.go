@@ -39,38 +39,45 @@ type Options struct {
 // milter §6.3 says. It returns nil after a drain; an error is a fault of the configuration
 // or the scripts at start, or a listener that failed.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
-	defer runtime.KeepAlive(limitProcess(cfg))
+	if cfg.Milter.Workers == 0 {
+		defer runtime.KeepAlive(limitProcess(cfg))
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: draining needs it
 	defer cancel()
 	notify := newNotifier(o.Env, o.Log)
 	defer notify.close()
-	s := &sockets{}
-	openStore := (*Services).OpenStore
+	s, open := &sockets{}, storeOpener(openStoreIn)
 	if o.Predecessor != nil {
-		s.inherited, openStore = o.Predecessor.files, o.Predecessor.openStore
+		s.inherited, open = o.Predecessor.files, o.Predecessor.openStore
 	}
 	defer s.closeAll()
-	e, err := openEngine(work, cfg, o.Log, nil, openStore)
+	e, err := newFront(work, cfg, o, open)
 	if err != nil {
 		return err
 	}
 	defer e.close()
+	share := &storeShare{store: e.theStore(), log: o.Log}
 	j := &jobQueues{o: jobs.Options{Command: o.Worker, Log: o.Log}}
-	j.o.Inherit = func() ([]*os.File, error) { return j.shareStore(work, e.services.store) }
+	j.o.Inherit = func() ([]*os.File, error) {
+		file, err := share.inherit(work)
+		return []*os.File{file}, err
+	}
+	defer share.serving.Wait()
 	first, err := j.open(work, cfg)
 	if err != nil {
 		return err
 	}
-	defer e.sweepQueues(work)()
+	defer sweepQueues(work, e.theQueues())()
 	r := newRunning(o, cfg, e, j, s)
 	r.notify = notify
+	r.measure()
 	return r.run(ctx, work, first)
 }
 
 // newRunning is a server that is loaded, and listens on nothing yet.
-func newRunning(o Options, cfg *config.Config, e *engine, j *jobQueues, s *sockets) *running {
+func newRunning(o Options, cfg *config.Config, e front, j *jobQueues, s *sockets) *running {
 	return &running{
-		o: o, started: time.Now(), engine: e, jobs: j, sockets: s, serving: newServing(e.server, s),
+		o: o, started: time.Now(), engine: e, jobs: j, sockets: s, serving: newServing(e, s),
 		notify: &notifier{log: o.Log}, cfg: cfg, now: cfg,
 	}
 }
@@ -84,12 +91,11 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 	}
 	control := r.openControl(work, r.o.Env)
 	if err := r.begin(work, queues, listeners, control); err != nil {
-		queues.forget(work)
 		return err
 	}
 	defer r.closeControl()
 	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
-		zap.String("scripts", r.engine.library.Load().Version()), zap.String("config", r.cfg.File))
+		zap.String("scripts", r.engine.scriptStatus().Version), zap.String("config", r.cfg.File))
 	r.notify.tell("READY=1")
 	r.beat() // the last sign of life of a server before may be half of WatchdogSec ago
 	return r.loop(ctx, work)
@@ -99,12 +105,15 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 func (r *running) begin(work context.Context, queues *opened, listeners *listenChange, control []namedListener) error {
 	p := r.o.Predecessor
 	if p != nil {
-		if err := p.ready(work, r.engine.services, r.cfg, r.o.Log); err != nil {
+		if err := p.ready(work, r.engine.theStore(), r.cfg, r.o.Log); err != nil {
+			queues.forget(work)
 			return err
 		}
 	}
 	r.jobs.use(work, queues)
-	r.serving.use(work, listeners)
+	if err := r.serving.use(work, listeners); err != nil {
+		return errors.Join(err, r.drain(work, nil))
+	}
 	r.serveControl(control)
 	if p == nil {
 		return nil
@@ -173,14 +182,14 @@ func (r *running) leave(work context.Context, tick <-chan time.Time, cause error
 // drain stops the server, and lets jobs finish. cause is why, nil when it was asked to.
 func (r *running) drain(ctx context.Context, cause error) error {
 	log := r.o.Log
-	log.Info("stopping", zap.Int("connections", r.engine.server.Connections()))
+	log.Info("stopping", zap.Int("connections", r.engine.tally(ctx).Connections))
 	start := time.Now()
 	var all sync.WaitGroup
 	all.Go(func() { r.jobs.stop(ctx) })
 	if r.o.Predecessor != nil {
 		all.Go(r.o.Predecessor.wait) // it drains, too, and has its store here
 	}
-	err := r.engine.server.Shutdown(ctx)
+	err := r.engine.shutdown(ctx)
 	all.Wait()
 	log.Info("stopped", zap.Duration("after", time.Since(start).Round(time.Millisecond)), zap.Error(err))
 	return cause
@@ -232,7 +241,6 @@ func (r *running) reconfigure(ctx context.Context, cfg *config.Config) error {
 		r.serving.forget(listeners)
 		return errors.Join(err, r.serving.permit(r.configured()))
 	}
-	r.serving.use(ctx, listeners)
 	r.jobs.use(ctx, queues)
-	return nil
+	return r.serving.use(ctx, listeners)
 }

@@ -25,6 +25,7 @@ type Services struct {
 	maildirs *scriptMaildirs
 	store    *store.Switch
 	auth     *auth.Service
+	meter    outsideMeter // nil: nobody counts
 	log      *zap.Logger
 }
 
@@ -42,12 +43,7 @@ func NewServices(cfg *config.Config, log *zap.Logger) *Services {
 
 // OpenStore opens the store of the configuration, in place of the one in memory.
 func (s *Services) OpenStore(cfg *config.Config) error {
-	opened, err := openStore(cfg, s.log)
-	if err != nil {
-		return err
-	}
-	s.store.Use(opened)
-	return nil
+	return openStoreIn(s.store, cfg, s.log)
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.
@@ -56,8 +52,8 @@ func (s *Services) Watch(ctx context.Context) { s.tables.Watch(ctx) }
 // ForScripts is the services as package script wants them.
 func (s *Services) ForScripts() script.Services {
 	return script.Services{
-		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.store, Auth: authService{s.auth},
-		DNS: scriptDNS{s.outside.resolver}, HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
+		Tables: tables{s.tables}, Matchers: matchers{s.matchers}, Store: s.storeForScripts(), Auth: authService{s.auth},
+		DNS: s.dnsForScripts(), HTTP: scriptHTTP{s.outside.client}, Net: scriptNet{s.outside.client},
 	}
 }
 

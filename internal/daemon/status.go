@@ -17,6 +17,7 @@ import (
 	"pmilter/internal/admin"
 	"pmilter/internal/config"
 	"pmilter/internal/jobs"
+	"pmilter/internal/metrics"
 	"pmilter/internal/milter"
 	"pmilter/internal/queue"
 	"pmilter/script"
@@ -91,17 +92,27 @@ func (r *running) closeControl() {
 type running struct {
 	o       Options
 	started time.Time
-	engine  *engine
+	engine  front
 	jobs    *jobQueues
 	sockets *sockets
-	serving *serving
+	serving *listenSet
 	control []*admin.Server
 	notify  *notifier
 	cfg     *config.Config // at the start
+	metrics *metrics.Server
+	merged  *metrics.Merger // of all processes that serve mail
 
 	mu     sync.Mutex
 	now    *config.Config // since the last reload
 	reload *admin.Fault
+}
+
+// maxConnections is how many there may be: processes that serve have it from the start.
+func (r *running) maxConnections(now *config.Config) int {
+	if r.cfg.Milter.Workers > 0 {
+		return r.cfg.Milter.MaxConnections
+	}
+	return now.Milter.MaxConnections
 }
 
 // configured is the configuration in use.
@@ -113,6 +124,9 @@ func (r *running) configured() *config.Config {
 
 // reloaded notes how a reload went.
 func (r *running) reloaded(cfg *config.Config, err error) {
+	if r.metrics != nil { // nil: nobody measures
+		r.metrics.Reloaded(metrics.Configuration, err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -123,14 +137,15 @@ func (r *running) reloaded(cfg *config.Config, err error) {
 }
 
 // status is the server at this moment.
-func (r *running) status(context.Context) *admin.Status {
+func (r *running) status(ctx context.Context) *admin.Status {
 	r.mu.Lock()
 	cfg, fault := r.now, r.reload
 	r.mu.Unlock()
+	all := r.engine.tally(ctx)
 	s := &admin.Status{
 		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.serving.names(),
-		Connections: admin.Connections{Open: r.engine.server.Connections(), Max: cfg.Milter.MaxConnections},
-		Verdicts:    r.engine.verdicts.all(), Scripts: scriptStatus(r.engine.library.Load().Status()), Reload: fault,
+		Connections: admin.Connections{Open: all.Connections, Max: r.maxConnections(cfg)},
+		Verdicts:    all.Verdicts, MilterWorkers: all.Workers, Scripts: scriptStatus(r.engine.scriptStatus()), Reload: fault,
 		Queues: []admin.Queue{},
 	}
 	for _, q := range cfg.Queues {

@@ -28,6 +28,18 @@ func openStore(cfg *config.Config, log *zap.Logger) (store.Store, error) {
 	return s, nil
 }
 
+// storeOpener opens the store of a configuration and has it used.
+type storeOpener func(*store.Switch, *config.Config, *zap.Logger) error
+
+func openStoreIn(w *store.Switch, cfg *config.Config, log *zap.Logger) error {
+	opened, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	w.Use(opened)
+	return nil
+}
+
 // systemState is where a server of the system keeps its state.
 const systemState = "/var/lib/pmilter"
 

@@ -127,7 +127,7 @@ func (r *running) handOver(ctx context.Context, s *successor) error {
 func (r *running) lendStore(ctx context.Context, s *successor, content bool, give func(context.Context, func(store.Entry) error) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, fmt.Errorf("it did not take the store within %s", storeTimeout))
 	defer cancel()
-	gate := r.engine.services.store
+	gate := r.engine.theStore()
 	ours, err := gate.Pause(ctx)
 	if err != nil {
 		return err

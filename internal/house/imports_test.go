@@ -25,13 +25,15 @@ func layers() []layer {
 		{"integration", nil}, // only tests, of the real binary
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
-			"internal/jobs", "script", "filter", "internal/testbed", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
-			"internal/config", "internal/milter", "internal/prefork", "internal/event", "internal/log", "internal/spool",
+			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store",
+			"internal/config", "internal/milter", "internal/prefork", "internal/serving", "internal/event", "internal/log", "internal/spool",
 			"internal/match", "internal/table",
 			"internal/resolver", "internal/permit", "internal/reach", "internal/program", "internal/mailout", "internal/maildir",
 		}},
+		{"internal/serving", []string{"internal/prefork"}},
 		{"internal/jobs", []string{"script", "internal/queue", "internal/prefork", "internal/event"}},
 		{"internal/testbed", []string{"script", "filter", "internal/mta", "internal/milter", "internal/event"}},
+		{"internal/metrics", []string{"filter", "internal/admin"}}, // whose meter it is, and whose figures
 		{"script", []string{"filter", "internal/event", "internal/span"}},
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
@@ -87,6 +89,8 @@ func owners() []owned {
 		{"github.com/spf13/cobra", []string{"cmd"}, false},
 		{"github.com/redis/go-redis", []string{"internal/store"}, true},
 		{"go.etcd.io/bbolt", []string{"internal/store"}, true},
+		{"github.com/prometheus", []string{"internal/metrics"}, true},
+		{"google.golang.org/protobuf", []string{"internal/metrics"}, true},
 		{"testing", []string{"internal/postfixtest", "internal/redistest", "internal/sendmailtest", "internal/mta/miltertest"}, true},
 	}
 }

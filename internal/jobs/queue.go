@@ -174,38 +174,21 @@ func (q *Queue) setup(code []byte) []byte {
 
 // try has a worker of its own load the code.
 func (q *Queue) try(ctx context.Context, code []byte) error {
-	result := make(chan error, 2)
-	p := prefork.New(prefork.Options{
-		Args: q.o.Command, Env: environment(), Min: 1, Max: 1, ErrorInterval: time.Hour, MaxErrorInterval: time.Hour,
-		Setup: func() []byte { return q.setup(code) },
-		Hooks: prefork.Hooks{
-			BeforeSpawn: q.o.Inherit,
-			SpawnFailed: func(err error) { result <- err },
-			Ready:       func(int) { result <- nil },
-			OnReap: func(e prefork.Exit) {
-				if e.Reason == "" {
-					result <- loadFault(e)
-				}
-			},
-		},
+	err := prefork.Try(ctx, prefork.Options{
+		Args: q.o.Command, Env: environment(), Setup: func() []byte { return q.setup(code) },
+		Hooks: prefork.Hooks{BeforeSpawn: q.o.Inherit},
 	})
-	defer func() { _ = p.Stop(context.WithoutCancel(ctx)) }() // it has nothing to finish
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	var ended *prefork.NotReadyError
+	if errors.As(err, &ended) {
+		return loadFault(ended.Exit)
 	}
+	return err
 }
 
 // loadFault is why a worker could not load a script.
 func loadFault(e prefork.Exit) error {
-	var faults script.Faults
-	if json.Unmarshal([]byte(e.Fault), &faults) == nil && len(faults) > 0 {
-		return faults
-	}
 	if e.Fault != "" {
-		return errors.New(e.Fault)
+		return script.FaultsOf(e.Fault)
 	}
 	return fmt.Errorf("the worker that was to try the job's script ended: %s", e.Status)
 }

@@ -49,24 +49,11 @@ func begin(ctx context.Context, data []byte, notify func([]byte) error, services
 		Base: s.Spec.Base, Vars: s.Spec.Vars, Services: modules, Limits: s.Spec.limits(), Jobs: true, Log: log,
 	})
 	if err != nil {
-		return nil, faultsError(err)
+		return nil, script.CarryFaults(err)
 	}
 	w := &worker{spec: s.Spec, set: set, queue: s.Spec.queue(), log: log}
 	debug.FreeOSMemory() // of what loading took: there may be many of us, idle
 	return w.do, nil
-}
-
-// faultsError is script.Faults as words that the server makes faults of again.
-func faultsError(err error) error {
-	var faults script.Faults
-	if !errors.As(err, &faults) {
-		return err
-	}
-	data, marshal := json.Marshal(faults)
-	if marshal != nil {
-		return err
-	}
-	return errors.New(string(data))
 }
 
 // worker does the jobs of one queue, one after the other.

@@ -142,6 +142,10 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
+// Accepted is the number of connections that there ever were, those included that came
+// when the server stopped.
+func (s *Server) Accepted() uint64 { return s.lastID.Load() }
+
 // Serve takes connections from ln until Shutdown is called (ErrServerClosed) or
 // ctx is done (its error), and closes ln. What it took is served on if ctx ended
 // it, so a connection that was accepted is never dropped then. name is what Conn.Listener tells. Many listeners may be served at

@@ -159,6 +159,10 @@ func (p *Postfix) start(config Config) error {
 	if err := p.layOut(config); err != nil {
 		return err
 	}
+	return p.startMaster()
+}
+
+func (p *Postfix) startMaster() error {
 	// A file, not a pipe: daemons inherit it and may outlive the master a little.
 	output, err := os.Create(p.outputFile())
 	if err != nil {
@@ -219,6 +223,27 @@ func (p *Postfix) stop() {
 	// What is left of the session that we made; none is the normal case.
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
 	<-p.exited
+}
+
+// Kill ends all its processes at once, by kill -9.
+func (p *Postfix) Kill(t testing.TB) {
+	t.Helper()
+	if err := syscall.Kill(-p.master.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("postfixtest: kill: %v", err)
+	}
+	<-p.exited
+}
+
+// Restart starts a killed instance with the queue that it left.
+func (p *Postfix) Restart(t testing.TB) {
+	t.Helper()
+	// awaitStart looks for a line that the log of the first life has.
+	if err := os.Rename(p.logFile(), p.logFile()+".before"); err != nil {
+		t.Fatalf("postfixtest: restart: %v", err)
+	}
+	if err := p.startMaster(); err != nil {
+		t.Fatalf("postfixtest: restart: %v\n%s", err, p.Log())
+	}
 }
 
 // Reload has Postfix read its configuration again after main.cf was changed

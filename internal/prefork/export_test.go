@@ -53,3 +53,8 @@ var (
 	ReadFrame  = readFrame
 	WriteFrame = writeFrame
 )
+
+// StayOn is Stay on a connection.
+func StayOn(ctx context.Context, conn net.Conn, settle Settle) error {
+	return stay(ctx, conn, settle, func() {})
+}

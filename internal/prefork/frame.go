@@ -14,11 +14,12 @@ const (
 	frameSetup kind = 's' // to the worker, first: Options.Setup
 	frameJob   kind = 'j' // to the worker: a job
 	frameEnd   kind = 'e' // to the worker: end after the job at hand
+	frameTell  kind = 't' // to the worker: Pool.Tell
 	frameReady kind = 'r' // to the pool: set up
 	frameFault kind = 'f' // to the pool: could not be set up, and why
 	frameDone  kind = 'd' // to the pool: the answer to the job
 	frameLeave kind = 'l' // to the pool: the answer to the job, after which the worker ends
-	frameQuit  kind = 'q' // to the pool: wants to end
+	frameQuit  kind = 'q' // to the pool: wants to end, and why
 	frameNote  kind = 'n' // to the pool: anything else
 )
 

@@ -41,7 +41,7 @@ func (p *Pool) plan() (wait time.Duration, spawn, stop bool) {
 	}
 	now := time.Now()
 	wait = p.retire(now)
-	if p.have() >= p.want() || len(p.workers) >= p.o.Max {
+	if p.have() >= p.want() || p.taken() >= p.o.Max {
 		return wait, false, false
 	}
 	if early := p.nextSpawn.Sub(now); early > 0 {
@@ -75,6 +75,14 @@ func (p *Pool) have() (n int) {
 		}
 	}
 	return n
+}
+
+// taken is how many places are. With the mutex held.
+func (p *Pool) taken() int {
+	if p.o.Resident {
+		return p.have()
+	}
+	return len(p.workers)
 }
 
 func (p *Pool) want() int {
@@ -111,11 +119,11 @@ func (p *Pool) spawn() {
 		return
 	}
 	w := &worker{
-		process: proc, pool: p, out: make(chan frame, 4), state: Starting, since: now, started: now,
+		process: proc, pool: p, wake: make(chan struct{}, 1), state: Starting, since: now, started: now,
 		share: p.share(), generation: generation,
 	}
 	w.killAfter(p.o.StartTimeout, func() { w.fault = "it was not ready in time" })
-	w.out <- frame{frameSetup, setup}
+	w.send(frameSetup, setup)
 	p.workers = append(p.workers, w)
 	p.spawned++
 	p.readers.Add(1)

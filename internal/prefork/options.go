@@ -23,9 +23,13 @@ type Options struct {
 	// together do not end together.
 	MaxRequests int
 	Memory      int64 // bytes of RssAnon after a job, past which a worker is replaced; 0: any
+	// Resident: workers are given no jobs, but serve what they have inherited (see Stay),
+	// and are of use when they are ready. The place of one that ends is free at once;
+	// of these there are Max at most: another that asks to end has to wait.
+	Resident bool
 
 	StartTimeout  time.Duration // until it must be ready; 0: 30 s
-	EndTimeout    time.Duration // from asking an idle worker to end until it is killed; 0: 5 s
+	EndTimeout    time.Duration // from asking a worker without a job to end until it is killed; 0: 5 s
 	SpawnInterval time.Duration // least time between two starts; 0: none
 	// ErrorInterval is the least time to the next start after a worker that died before
 	// it was of use, doubled with each further one up to MaxErrorInterval; 0: 1 s and 1 min.
@@ -49,7 +53,7 @@ type Reaction struct {
 }
 
 // Hooks are called as workers come and go, from goroutines of the pool and one at a
-// time for one worker. They must not block, nor call the pool.
+// time for one worker. They must not block, nor call the pool but for Tell and Kill.
 type Hooks struct {
 	// BeforeSpawn gives the files that a worker is to inherit as descriptors 4, 5 and so
 	// on (3 is the socket to the pool); the pool closes them. An error puts the start

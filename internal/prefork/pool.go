@@ -158,6 +158,32 @@ func (p *Pool) Stop(ctx context.Context) error {
 	return err
 }
 
+// Tell tells a resident worker something, which its Stay hands on, one that is to end
+// too. False: there is none of that number. Tells arrive in their order, after the setup.
+func (p *Pool) Tell(pid int, data []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.workers {
+		if w.PID() == pid {
+			w.send(frameTell, data)
+			return true
+		}
+	}
+	return false
+}
+
+// Kill kills a worker, with its group; reason becomes its Exit's.
+func (p *Pool) Kill(pid int, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.workers {
+		if w.PID() == pid {
+			w.ending = reason
+			w.Kill()
+		}
+	}
+}
+
 // killAll kills all workers and tells how many there were.
 func (p *Pool) killAll() int {
 	p.mu.Lock()

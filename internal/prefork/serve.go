@@ -49,7 +49,7 @@ func poolSocket() (net.Conn, error) {
 
 // serve is Serve on any connection. orphaned is called when that ends.
 func serve(ctx context.Context, conn net.Conn, begin Begin, orphaned func()) error {
-	s := &server{conn: conn, orphaned: orphaned}
+	s := newServer(conn, orphaned)
 	jobs, end := make(chan []byte), make(chan struct{})
 	setup := make(chan []byte, 1)
 	go func() {
@@ -81,7 +81,7 @@ func (s *server) work(ctx context.Context, do Do, jobs <-chan []byte, end <-chan
 	quit := ctx.Done()
 	ask := func() error {
 		quit = nil
-		return s.write(frameQuit, nil)
+		return s.write(frameQuit, []byte(askedBySignal))
 	}
 	for {
 		select {
@@ -109,11 +109,22 @@ func (s *server) work(ctx context.Context, do Do, jobs <-chan []byte, end <-chan
 	}
 }
 
+// askedBySignal is why a worker asks to end whose context is done.
+const askedBySignal = "signal"
+
 // server is a worker's end of the socket.
 type server struct {
 	conn     net.Conn
 	orphaned func()
 	mu       sync.Mutex // one writes at a time
+
+	tells sync.Mutex
+	told  [][]byte      // and not heard yet
+	news  chan struct{} // has an element when there may be any
+}
+
+func newServer(conn net.Conn, orphaned func()) *server {
+	return &server{conn: conn, orphaned: orphaned, news: make(chan struct{}, 1)}
 }
 
 func (s *server) write(k kind, data []byte) error {
@@ -141,6 +152,14 @@ func (s *server) read(setup, jobs chan<- []byte, end chan struct{}) {
 			jobs <- data
 		case frameEnd:
 			close(end)
+		case frameTell: // the reader must see the socket's end, whatever the worker is at
+			s.tells.Lock()
+			s.told = append(s.told, data)
+			s.tells.Unlock()
+			select {
+			case s.news <- struct{}{}:
+			default:
+			}
 		default: // no pool says it
 		}
 	}

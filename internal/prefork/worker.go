@@ -10,8 +10,10 @@ import (
 type worker struct {
 	process
 	pool *Pool
-	out  chan frame // has room for all that can be under way at once
+	wake chan struct{} // has an element when there is something to write
 
+	out        []frame // to be written
+	deaf       bool    // nobody reads any more
 	state      State
 	what       string    // the job's
 	since      time.Time // of state
@@ -19,7 +21,7 @@ type worker struct {
 	ending     string // why it was told to end, or killed; "" when it was not
 	fault      string // why it could not start
 	timedOut   bool
-	quits      bool // a signal told it to end
+	quits      string // why it asked to end; "" when it has not
 	jobs       int
 	share      int // of jobs, after which it ends; 0: none
 	memory     int64
@@ -40,13 +42,7 @@ func (w *worker) live() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		for f := range w.out {
-			if writeFrame(w, f.kind, f.data) != nil {
-				break // its end is seen by the reader
-			}
-		}
-		for range w.out { // nobody reads it any more
-		}
+		w.write()
 	}()
 	r := bufio.NewReader(w)
 	for {
@@ -57,8 +53,47 @@ func (w *worker) live() {
 	}
 	status := w.Reap()
 	w.pool.gone(w, status)
-	close(w.out)
 	<-written
+}
+
+// maxUnread is how many frames a worker may leave unread before it counts as hung.
+const maxUnread = 256
+
+// send has a frame written. With the mutex held.
+func (w *worker) send(k kind, data []byte) {
+	if w.out = append(w.out, frame{k, data}); len(w.out) > maxUnread {
+		w.Kill()
+		return
+	}
+	w.poke()
+}
+
+func (w *worker) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write writes what is to be written until the worker is gone.
+func (w *worker) write() {
+	for {
+		w.pool.mu.Lock()
+		list, deaf := w.out, w.deaf
+		w.out = nil
+		w.pool.mu.Unlock()
+		if deaf {
+			return
+		}
+		for _, f := range list {
+			if writeFrame(w, f.kind, f.data) != nil {
+				return // its end is seen by the reader
+			}
+		}
+		if len(list) == 0 {
+			<-w.wake
+		}
+	}
 }
 
 // heard is told what the worker says. It returns false for nonsense.
@@ -83,8 +118,8 @@ func (w *worker) heard(k kind, data []byte) bool {
 		return true
 	case frameQuit:
 		p.mu.Lock()
-		if w.quits = true; w.state == Idle {
-			p.end(w, "signal")
+		if w.quits = string(data); w.state == Idle {
+			p.letGo(w)
 		}
 		p.mu.Unlock()
 		return true
@@ -115,8 +150,8 @@ func (p *Pool) done(w *worker, data []byte, leaves bool) bool {
 	case w.ending != "": // it is being killed: its time was up as it answered
 	case leaves:
 		p.leave(w, "left")
-	case w.quits:
-		p.end(w, "signal")
+	case w.quits != "":
+		p.letGo(w)
 	case p.stopping:
 		p.end(w, "stopping")
 	case w.share > 0 && w.jobs >= w.share:
@@ -132,12 +167,14 @@ func (p *Pool) done(w *worker, data []byte, leaves bool) bool {
 // rest makes a worker idle; and busy again, when there is work. With the mutex held.
 func (p *Pool) rest(w *worker) {
 	w.become(Idle, "")
+	if p.o.Resident {
+		p.fault = ""
+	}
 	switch {
 	case p.stopping:
 		p.end(w, "stopping")
 		return
-	case w.quits:
-		p.end(w, "signal")
+	case w.quits != "" && p.letGo(w):
 		return
 	}
 	p.idle = append(p.idle, w)
@@ -156,7 +193,7 @@ func (w *worker) give(c *call) {
 	if c.job.Given != nil {
 		c.job.Given(w.PID())
 	}
-	w.out <- frame{frameJob, c.job.Data}
+	w.send(frameJob, c.job.Data)
 }
 
 // end tells a worker that has no job to end. With the mutex held.
@@ -165,7 +202,28 @@ func (p *Pool) end(w *worker, reason string) {
 		return
 	}
 	p.leave(w, reason)
-	w.out <- frame{frameEnd, nil}
+	w.send(frameEnd, nil)
+}
+
+// letGo ends a worker that has asked for it. A resident one may have to wait: as many
+// as there may be are on their way out already. With the mutex held.
+func (p *Pool) letGo(w *worker) bool {
+	if p.o.Resident && len(p.workers)-p.have() >= p.o.Max {
+		return false
+	}
+	p.end(w, w.quits)
+	p.poke()
+	return true
+}
+
+// letNextGo ends one that had to wait. With the mutex held.
+func (p *Pool) letNextGo() {
+	for _, w := range p.workers {
+		if w.state == Idle && w.quits != "" {
+			p.letGo(w)
+			return
+		}
+	}
 }
 
 // leave notes that a worker ends, and kills it when it does not. With the mutex held.
@@ -213,10 +271,16 @@ func (p *Pool) gone(w *worker, status string) {
 	if w.call = nil; w.ending == "" {
 		p.died++
 	}
-	if useless && !p.stopping {
+	switch {
+	case useless && !p.stopping:
 		p.failed(cause(exit))
+	case p.o.Resident:
+		p.failures = 0
 	}
 	w.become(Ending, "")
+	w.deaf = true
+	w.poke()
+	p.letNextGo()
 	if p.rolling == w {
 		p.rolling = nil
 	}

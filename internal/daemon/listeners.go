@@ -2,19 +2,19 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"pmilter/internal/config"
 	"pmilter/internal/milter"
 )
 
-// serving is the listeners from which the server takes connections. A reload changes
+// listenSet is the listeners from which the server takes connections. A reload changes
 // which; connections that are open stay so.
-type serving struct {
-	server  *milter.Server
+type listenSet struct {
+	front   front
 	sockets *sockets
 	failed  chan error // why one ended unasked; has room for the first
 
@@ -31,8 +31,8 @@ type listening struct {
 	done  chan struct{} // closed when no connection is taken from it any more
 }
 
-func newServing(server *milter.Server, s *sockets) *serving {
-	return &serving{server: server, sockets: s, failed: make(chan error, 1)}
+func newServing(f front, s *sockets) *listenSet {
+	return &listenSet{front: f, sockets: s, failed: make(chan error, 1)}
 }
 
 // listenChange is a change of what is listened on, not made yet.
@@ -42,7 +42,10 @@ type listenChange struct {
 }
 
 // open opens what a configuration has and is not open yet: all, or none.
-func (s *serving) open(ctx context.Context, cfg *config.Config) (c *listenChange, err error) {
+func (s *listenSet) open(ctx context.Context, cfg *config.Config) (c *listenChange, err error) {
+	if _, many := s.front.(*fleet); many && s.names() != nil {
+		return s.unchanged(), nil // the processes have inherited theirs
+	}
 	c = &listenChange{entries: cfg.Listen}
 	defer func() {
 		if err != nil {
@@ -71,12 +74,18 @@ func (s *serving) open(ctx context.Context, cfg *config.Config) (c *listenChange
 	return c, nil
 }
 
+func (s *listenSet) unchanged() *listenChange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &listenChange{list: s.list, entries: s.entries}
+}
+
 func socketOptions(cfg *config.Config) milter.SocketOptions {
 	return milter.SocketOptions{Mode: cfg.Milter.SocketMode, Group: cfg.Milter.SocketGroup}
 }
 
 // at is the open listeners of an address.
-func (s *serving) at(addr milter.Addr) (list []*listening) {
+func (s *listenSet) at(addr milter.Addr) (list []*listening) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.list {
@@ -88,7 +97,7 @@ func (s *serving) at(addr milter.Addr) (list []*listening) {
 }
 
 // permit sets the rights of a configuration on the unix sockets that are open.
-func (s *serving) permit(cfg *config.Config) error {
+func (s *listenSet) permit(cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.list {
@@ -100,7 +109,7 @@ func (s *serving) permit(cfg *config.Config) error {
 }
 
 // forget closes what was opened for a change that is not made.
-func (s *serving) forget(c *listenChange) {
+func (s *listenSet) forget(c *listenChange) {
 	for _, l := range c.added {
 		s.sockets.close(l.namedListener)
 	}
@@ -108,9 +117,11 @@ func (s *serving) forget(c *listenChange) {
 
 // use makes the change. It returns when connections come from all that was added and
 // from nothing that is not in it.
-func (s *serving) use(ctx context.Context, c *listenChange) {
-	for _, l := range c.added {
-		s.begin(ctx, l)
+func (s *listenSet) use(ctx context.Context, c *listenChange) error {
+	if len(c.added) > 0 {
+		if err := s.front.serve(ctx, c.added, s.failed); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	before := s.list
@@ -123,37 +134,26 @@ func (s *serving) use(ctx context.Context, c *listenChange) {
 		}
 	}
 	s.end(gone)
-}
-
-func (s *serving) begin(ctx context.Context, l *listening) {
-	ctx, l.stop = context.WithCancel(ctx)
-	l.done = make(chan struct{})
-	go func() {
-		defer close(l.done)
-		err := s.server.Serve(ctx, l.Listener, l.entry)
-		if ctx.Err() != nil || errors.Is(err, milter.ErrServerClosed) {
-			return // it was asked for
-		}
-		select {
-		case s.failed <- fmt.Errorf("daemon: %s: %w", l.entry, err):
-		default: // the first one stops the server
-		}
-	}()
+	return nil
 }
 
 // end takes no more connections from listeners, and closes them. Who was accepted is served.
-func (s *serving) end(list []*listening) {
+func (s *listenSet) end(list []*listening) {
 	for _, l := range list {
-		l.stop()
+		if l.stop != nil { // else other processes accept from it
+			l.stop()
+		}
 	}
 	for _, l := range list {
-		<-l.done
+		if l.done != nil {
+			<-l.done
+		}
 		s.sockets.close(l.namedListener)
 	}
 }
 
 // stop is end of all.
-func (s *serving) stop() {
+func (s *listenSet) stop() {
 	s.mu.Lock()
 	list := s.list
 	s.list = nil
@@ -162,16 +162,25 @@ func (s *serving) stop() {
 }
 
 // names is what is listened on, as configured.
-func (s *serving) names() []string {
+func (s *listenSet) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.entries)
 }
 
-// complete tells whether connections are taken from all listeners.
-func (s *serving) complete() bool {
+// alive tells whether connections are taken from all listeners, and what front.alive tells.
+func (s *listenSet) alive(quiet time.Duration) error {
 	s.mu.Lock()
 	want := len(s.list)
 	s.mu.Unlock()
-	return s.server.Listeners() >= want
+	return s.front.alive(want, quiet)
+}
+
+// entriesOf is the listeners' names, as configured.
+func entriesOf(list []*listening) []string {
+	entries := make([]string, len(list))
+	for i, l := range list {
+		entries[i] = l.entry
+	}
+	return entries
 }

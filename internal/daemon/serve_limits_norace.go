@@ -1,0 +1,6 @@
+//go:build !race
+
+package daemon
+
+// raceDetector tells whether the binary has it.
+const raceDetector = false
