@@ -96,8 +96,11 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 	defer r.closeControl()
 	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
 		zap.String("scripts", r.engine.scriptStatus().Version), zap.String("config", r.cfg.File))
-	r.notify.tell("READY=1")
-	r.beat() // the last sign of life of a server before may be half of WatchdogSec ago
+	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line())...)
+	if r.notify.watchdog > 0 {
+		ready = append(ready, "WATCHDOG=1") // the last one of a server before may be half of WatchdogSec ago
+	}
+	r.notify.tell(ready...)
 	return r.loop(ctx, work)
 }
 
