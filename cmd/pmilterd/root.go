@@ -54,6 +54,7 @@ func (a *app) commands() []*cobra.Command {
 		newExplainCommand(a),
 		newWorkerCommand(),
 		newQueueCommand(a),
+		newManCommand(a),
 		newVersionCommand(a),
 	}
 }

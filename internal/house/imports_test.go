@@ -18,7 +18,7 @@ func layers() []layer {
 	return []layer{
 		{"cmd/pmilterd", []string{
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
-			"internal/span",             // what --since reads
+			"internal/manual", "internal/span", // what --since reads
 			"filter", "internal/milter", // what send, try and check show
 			"scripts", // what init writes
 		}},
@@ -55,6 +55,7 @@ func layers() []layer {
 		{"internal/mail", nil},
 		{"internal/prefork", nil},
 		{"internal/event", nil},
+		{"internal/manual", nil},
 		{"internal/span", nil},
 		{"internal/log", nil},
 		{"internal/match", nil},
