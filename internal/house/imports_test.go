@@ -24,6 +24,7 @@ func layers() []layer {
 		}},
 		{"scripts", nil},     // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
+		{"packaging", nil},   // only tests, of what is handed out
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
