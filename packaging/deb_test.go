@@ -191,7 +191,7 @@ func noTakeOver(t *testing.T, d *debian, deb string) {
 		t.Errorf("deaf: systemctl was asked\n%s", log)
 	}
 	good := d.read("etc/pmilter/pmilter.toml")
-	d.write("etc/pmilter/pmilter.toml", good+"\nlisten = 5\n", 0o644)
+	d.write("etc/pmilter/pmilter.toml", "nonsense = 5\n"+good, 0o644)
 	if log := asked("serves on"); strings.Contains(log, "restart") {
 		t.Errorf("with a configuration that is wrong: systemctl was asked\n%s", log)
 	}
