@@ -56,6 +56,7 @@ func (a *app) commands() []*cobra.Command {
 		newExplainCommand(a),
 		newWorkerCommand(),
 		newQueueCommand(a),
+		newManCommand(a),
 		newVersionCommand(a),
 	}
 }
