@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,28 +81,34 @@ func (s *stack) compose(args ...string) error {
 	out, err := s.run("", append(s.command, args...)...)
 	s.log("compose %s: %.1fs", strings.Join(args, " "), time.Since(begun).Seconds())
 	if err != nil {
-		return fmt.Errorf("compose %s: %w\n%s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
 }
 
-func (s *stack) down() error { return s.compose("down", "--volumes", "--remove-orphans", "--timeout=5") }
+func (s *stack) down() error {
+	return s.compose("down", "--volumes", "--remove-orphans", "--timeout=5")
+}
 
-// run gives a command the stack's settings, and something to read.
+// run gives a command the stack's settings and something to read, and returns what it
+// prints; an error has what it says on standard error.
 func (s *stack) run(stdin string, command ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env, cmd.Stdin = s.env, strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	var stdout, stderr bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.env, strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, &stderr)
+	}
+	return stdout.String(), nil
 }
 
 func (s *stack) output(t *testing.T, command ...string) string {
 	t.Helper()
 	out, err := s.run("", command...)
 	if err != nil {
-		t.Errorf("%s: %v", strings.Join(command, " "), err)
+		t.Error(err)
 	}
 	return out
 }
@@ -178,11 +185,8 @@ func (s *stack) swaks(mta, subject string) error {
 
 // submit hands Postfix a mail by sendmail(1).
 func (s *stack) submit(subject string) error {
-	out, err := s.run(mail("bob@example.net", subject), append(s.command, "exec", "-T", "postfix", "sendmail", "-f", "alice@example.org", "bob@example.net")...)
-	if err != nil {
-		return fmt.Errorf("sendmail: %w: %s", err, out)
-	}
-	return nil
+	_, err := s.run(mail("bob@example.net", subject), append(s.command, "exec", "-T", "postfix", "sendmail", "-f", "alice@example.org", "bob@example.net")...)
+	return err
 }
 
 func mail(to, subject string) string {

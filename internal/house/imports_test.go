@@ -24,6 +24,7 @@ func layers() []layer {
 		}},
 		{"scripts", nil},     // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
+		{"docker", nil},      // only the test of the stack
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
