@@ -24,18 +24,18 @@ const (
 type stack struct {
 	command []string // of compose
 	env     []string
+	scripts string // the folder on the host that pmilterd serves
 	log     func(format string, args ...any)
 }
 
-// start builds the stack and starts it, on free ports, with these settings. At the end
+// start builds the stack and starts it, on free ports, with a folder of scripts. At the end
 // of the test it is taken down with all that it kept; if the test has failed, what the
 // containers said comes first.
-func start(t *testing.T, settings ...string) *stack {
+func start(t *testing.T, scripts string) *stack {
 	t.Helper()
-	s := &stack{command: composeCommand(t), log: t.Logf}
+	s := &stack{command: composeCommand(t), scripts: scripts, log: t.Logf}
 	s.env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+project, "COMPOSE_PROFILES=sendmail", "COMPOSE_INTERACTIVE_NO_CLI=1",
-		"SMTP_PORT=0", "SENDMAIL_PORT=0", "IMAP_PORT=0", "MAIL_PASSWORD="+password)
-	s.env = append(s.env, settings...)
+		"SMTP_PORT=0", "SENDMAIL_PORT=0", "IMAP_PORT=0", "MAIL_PASSWORD="+password, "PMILTER_SCRIPTS="+scripts)
 	must(t, s.down()) // of a run that was cut short
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -50,7 +50,11 @@ func start(t *testing.T, settings ...string) *stack {
 			}
 		}
 	})
-	must(t, s.compose("build"))
+	build := []string{"build"}
+	if s.command[0] == "docker-compose" {
+		build = append(build, "--parallel") // version 2 does so by itself
+	}
+	must(t, s.compose(build...))
 	must(t, s.compose("up", "-d", "--no-build"))
 	s.healthy(t)
 	return s

@@ -20,22 +20,14 @@ func TestStack(t *testing.T) {
 	}
 	scripts := filepath.Join(t.TempDir(), "scripts")
 	must(t, os.CopyFS(scripts, os.DirFS("../scripts")))
-	s := start(t, "PMILTER_SCRIPTS="+scripts)
+	s := start(t, scripts)
 
-	step(t, "mail is filtered and delivered, whichever way it comes", s.testWaysIn)
-	step(t, "a refusal reaches the client", s.testRefusal)
-	step(t, "the archive has what was accepted", s.testArchive)
-	step(t, "an edit on the host changes the next mail", func(t *testing.T) { s.testEdit(t, scripts) })
-	step(t, "without its store a script fails to tempfail", s.testNoStore)
-	step(t, "pmilterd is killed: nothing passes, nothing is lost", s.testKill)
-}
-
-// step is a subtest on which those after it depend.
-func step(t *testing.T, name string, f func(*testing.T)) {
-	t.Helper()
-	if !t.Run(name, f) {
-		t.FailNow()
-	}
+	_ = t.Run("mail is filtered and delivered, whichever way it comes", s.testWaysIn) &&
+		t.Run("a refusal reaches the client", s.testRefusal) &&
+		t.Run("the archive has what was accepted", s.testArchive) &&
+		t.Run("an edit on the host changes the next mail", s.testEdit) &&
+		t.Run("without its store a script fails to tempfail", s.testNoStore) &&
+		t.Run("pmilterd is killed: nothing passes, nothing is lost", s.testKill)
 }
 
 func (s *stack) testWaysIn(t *testing.T) {
@@ -77,8 +69,8 @@ func (s *stack) testArchive(t *testing.T) {
 	s.read(t, "archive@example.net", "host to sendmail")
 }
 
-func (s *stack) testEdit(t *testing.T, scripts string) {
-	stamp := filepath.Join(scripts, "90-stamp.ts")
+func (s *stack) testEdit(t *testing.T) {
+	stamp := filepath.Join(s.scripts, "90-stamp.ts")
 	before := s.status(t).Scripts.Version
 	edit(t, stamp, "pmilterd for", "edited on the host for")
 	wait(t, "the edited scripts are loaded", func() bool { return s.status(t).Scripts.Version != before })
