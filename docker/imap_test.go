@@ -27,7 +27,7 @@ func (s *stack) has(t *testing.T, user, subject string) bool {
 
 func (s *stack) find(t *testing.T, user, subject string) textproto.MIMEHeader {
 	t.Helper()
-	c, err := client.Dial(s.published(t, "dovecot", "143"))
+	c, err := client.Dial(s.addr["dovecot"])
 	must(t, err)
 	defer func() { _ = c.Logout() }() // what was asked for is here
 	must(t, c.Login(user, password))

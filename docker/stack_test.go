@@ -36,8 +36,8 @@ func (s *stack) testWaysIn(t *testing.T) {
 		stamp string // what 90-stamp.ts writes, up to the address
 		send  func(subject string) error
 	}{
-		{"host to postfix", "pmilterd for outside.example.com [", func(subject string) error { return s.send(t, "postfix", "bob@example.net", subject) }},
-		{"host to sendmail", "pmilterd for outside.example.com [", func(subject string) error { return s.send(t, "sendmail", "bob@example.net", subject) }},
+		{"host to postfix", "pmilterd for outside.example.com [", func(subject string) error { return s.send("postfix", "bob@example.net", subject) }},
+		{"host to sendmail", "pmilterd for outside.example.com [", func(subject string) error { return s.send("sendmail", "bob@example.net", subject) }},
 		{"mail to postfix", "pmilterd for mail.example.net [", func(subject string) error { return s.swaks("postfix", subject) }},
 		{"mail to sendmail", "pmilterd for mail.example.net [", func(subject string) error { return s.swaks("sendmail", subject) }},
 		{"sendmail(1)", "pmilterd for localhost [127.0.0.1]", s.submit},
@@ -55,10 +55,10 @@ func (s *stack) testWaysIn(t *testing.T) {
 
 func (s *stack) testRefusal(t *testing.T) {
 	for _, mta := range []string{"postfix", "sendmail"} {
-		if err := s.send(t, mta, "refuse@example.net", "never"); code(err) != 550 || !strings.Contains(err.Error(), "wants no mail") {
+		if err := s.send(mta, "refuse@example.net", "never"); code(err) != 550 || !strings.Contains(err.Error(), "wants no mail") {
 			t.Errorf("%s: refuse@example.net: %v", mta, err)
 		}
-		if err := s.send(t, mta, "bob@elsewhere.example", "never"); code(err) < 500 {
+		if err := s.send(mta, "bob@elsewhere.example", "never"); code(err) < 500 {
 			t.Errorf("%s: mail for elsewhere: %v", mta, err)
 		}
 	}
@@ -74,7 +74,7 @@ func (s *stack) testEdit(t *testing.T) {
 	before := s.status(t).Scripts.Version
 	edit(t, stamp, "pmilterd for", "edited on the host for")
 	wait(t, "the edited scripts are loaded", func() bool { return s.status(t).Scripts.Version != before })
-	must(t, s.send(t, "postfix", "bob@example.net", "after the edit"))
+	must(t, s.send("postfix", "bob@example.net", "after the edit"))
 	if got := s.read(t, "bob@example.net", "after the edit").Get("X-Filtered-By"); !strings.HasPrefix(got, "edited on the host for ") {
 		t.Errorf("after the edit X-Filtered-By is %q", got)
 	}
@@ -84,7 +84,7 @@ func (s *stack) testEdit(t *testing.T) {
 		fault := s.status(t).Scripts.Error
 		return fault != nil && strings.Contains(fault.Message, "90-stamp.ts:")
 	})
-	must(t, s.send(t, "postfix", "bob@example.net", "after the mistake"))
+	must(t, s.send("postfix", "bob@example.net", "after the mistake"))
 	if got := s.read(t, "bob@example.net", "after the mistake").Get("X-Filtered-By"); !strings.HasPrefix(got, "edited on the host for ") {
 		t.Errorf("after a mistake X-Filtered-By is %q: the last good scripts do not stay", got)
 	}
@@ -94,12 +94,12 @@ func (s *stack) testEdit(t *testing.T) {
 
 func (s *stack) testNoStore(t *testing.T) {
 	must(t, s.compose("stop", "redis"))
-	if err := s.send(t, "postfix", "bob@example.net", "without a store"); code(err) != 451 {
+	if err := s.send("postfix", "bob@example.net", "without a store"); code(err) != 451 {
 		t.Errorf("without Redis: %v", err)
 	}
 	must(t, s.compose("start", "redis"))
 	s.healthy(t)
-	must(t, s.send(t, "postfix", "bob@example.net", "with the store again"))
+	must(t, s.send("postfix", "bob@example.net", "with the store again"))
 	s.read(t, "bob@example.net", "with the store again")
 }
 
@@ -107,7 +107,7 @@ func (s *stack) testKill(t *testing.T) {
 	last := number(s.read(t, "bob@example.net", "with the store again"))
 	must(t, s.compose("kill", "pmilterd"))
 	for _, mta := range []string{"postfix", "sendmail"} {
-		if err := s.send(t, mta, "bob@example.net", "to "+mta+" after the kill"); code(err) != 451 {
+		if err := s.send(mta, "bob@example.net", "to "+mta+" after the kill"); code(err) != 451 {
 			t.Errorf("%s, pmilterd being dead: %v", mta, err)
 		}
 	}
@@ -126,7 +126,7 @@ func (s *stack) testKill(t *testing.T) {
 	}
 	for _, mta := range []string{"postfix", "sendmail"} {
 		subject := "to " + mta + " after the kill"
-		must(t, s.send(t, mta, "bob@example.net", subject)) // as a client does that was told 451
+		must(t, s.send(mta, "bob@example.net", subject)) // as a client does that was told 451
 		s.read(t, "bob@example.net", subject)
 	}
 	if slices.Contains(strings.Fields(s.queue(t)), "alice@example.org") {
