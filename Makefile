@@ -25,7 +25,7 @@ DIST       := $(TMP)/dist
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test scripts types lint fmt fuzz bench bench-queue microbench check tidy clean deps man dist deb
+.PHONY: help run build test scripts types stack-test lint fmt fuzz bench bench-queue microbench check tidy clean deps man dist deb
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -62,6 +62,11 @@ types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode
 	$(MAKE) --no-print-directory $(TSC) && \
 	$(TSC) --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --allowJs --checkJs \
 		$(wildcard scripts/*.ts scripts/*.js scripts/filters/*.js scripts/jobs/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
+
+# Needs a Docker engine that answers, and compose: docker/README.md. The first time it
+# builds images for some minutes.
+stack-test: ## the compose stack of docker/: mail through real containers (needs Docker)
+	PMILTER_STACK=1 $(GO) test -count=1 -v -timeout 25m -run '^TestStack$$' ./docker
 
 deps:
 	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \

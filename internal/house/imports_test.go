@@ -25,6 +25,7 @@ func layers() []layer {
 		{"scripts", nil},     // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
 		{"packaging", nil},   // only tests, of what is handed out
+		{"docker", nil},      // only the test of the stack
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
