@@ -432,7 +432,6 @@ func TestServingProcessesShareTheStore(t *testing.T) {
 			if (sender.local === "count") return reject("n " + await store.incr("n"));
 			return reject((await store.hold("h", { max: 4 })) ? "held" : "full");
 		}`, map[string]string{"milter.max_connections": "4"})
-	var callers []*caller
 	for n := 1; n <= 4; n++ {
 		c := f.mustDial()
 		if text, err := c.mail("count@example.org"); err != nil || text != fmt.Sprint("n ", n) {
@@ -441,7 +440,6 @@ func TestServingProcessesShareTheStore(t *testing.T) {
 		if text, err := c.mail("hold@example.org"); err != nil || text != "held" {
 			t.Errorf("%q, %v", text, err)
 		}
-		callers = append(callers, c)
 	}
 	s := f.await("two each", func(s fleetStatus) bool { return s.Connections.Open == 4 })
 	_ = syscall.Kill(s.Fleet.Processes[0].PID, syscall.SIGKILL)

@@ -178,7 +178,7 @@ func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- erro
 		f.mu.Unlock()
 		return err
 	}
-	pool := serving.Open(serving.Options{
+	pool := serving.Open(serving.Options{ //nolint:contextcheck // it lives until Stop
 		Command: f.command, Workers: f.started.Milter.Workers, Inherit: func() ([]*os.File, error) { return f.inherit(ctx) },
 		EndTimeout: f.started.Milter.DrainTimeout + drainMargin, Sum: sumTallies,
 		Reported: f.reported, Gone: f.gone, Log: f.log,
