@@ -134,7 +134,7 @@ func (f *fleet) order(cfg *config.Config, code []byte) (json.RawMessage, error) 
 	m, was := &c.Milter, f.started.Milter
 	m.MaxConnections = (was.MaxConnections + was.Workers - 1) / was.Workers
 	m.Workers, m.IdleTimeout, m.DrainTimeout = was.Workers, was.IdleTimeout, was.DrainTimeout
-	c.Log.Format = f.started.Log.Format
+	c.Log.Format, c.Server = f.started.Log.Format, f.started.Server
 	c.Warnings = nil
 	data, err := json.Marshal(order{Config: &c, Code: code, CPU: f.started.Handler.CPU, Listen: entriesOf(f.listeners)})
 	if err != nil {
