@@ -53,7 +53,7 @@ format = "json"
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{started: cfg, listeners: []namedListener{{name: "a"}, {name: "b"}}}
+	f := &fleet{started: cfg, listeners: []*listening{{entry: "a"}, {entry: "b"}}}
 	data, err := f.order(cfg, []byte(`{"code":1}`))
 	if err != nil {
 		t.Fatal(err)
