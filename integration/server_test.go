@@ -47,6 +47,10 @@ type server struct {
 	stopped bool
 }
 
+// workersEnv is the milter.workers of all servers whose test does not say: every test
+// should pass with 0 and with more.
+const workersEnv = "PMILTER_TEST_WORKERS"
+
 // startServer runs pmilterd until the test is over. It returns when all its
 // addresses can be connected to. At the end it must go within its drain time,
 // with exit status 0, and must have logged nothing but JSON.
@@ -141,6 +145,9 @@ func dialAddr(addr string) (network, address string) {
 func (s *server) writeConfig(config serverConfig) {
 	s.t.Helper()
 	settings := map[string]string{"log.format": `"json"`, "milter.drain_timeout": `"5s"`}
+	if n := os.Getenv(workersEnv); n != "" {
+		settings["milter.workers"] = n
+	}
 	maps.Copy(settings, config.settings)
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen = [%s]\nscripts = \"scripts\"\n", `"`+strings.Join(config.listen, `", "`)+`"`)

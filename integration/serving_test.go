@@ -213,6 +213,9 @@ func TestServingProcessesGoOverTogether(t *testing.T) {
 	if failed.Load() > asked.Load()/10 {
 		t.Error("too many failed")
 	}
+	if strings.Contains(f.log(), "does not answer") {
+		t.Error("a process did not answer")
+	}
 }
 
 // version is what one connection gets.
@@ -432,7 +435,6 @@ func TestServingProcessesShareTheStore(t *testing.T) {
 			if (sender.local === "count") return reject("n " + await store.incr("n"));
 			return reject((await store.hold("h", { max: 4 })) ? "held" : "full");
 		}`, map[string]string{"milter.max_connections": "4"})
-	var callers []*caller
 	for n := 1; n <= 4; n++ {
 		c := f.mustDial()
 		if text, err := c.mail("count@example.org"); err != nil || text != fmt.Sprint("n ", n) {
@@ -441,7 +443,6 @@ func TestServingProcessesShareTheStore(t *testing.T) {
 		if text, err := c.mail("hold@example.org"); err != nil || text != "held" {
 			t.Errorf("%q, %v", text, err)
 		}
-		callers = append(callers, c)
 	}
 	s := f.await("two each", func(s fleetStatus) bool { return s.Connections.Open == 4 })
 	_ = syscall.Kill(s.Fleet.Processes[0].PID, syscall.SIGKILL)
@@ -450,6 +451,28 @@ func TestServingProcessesShareTheStore(t *testing.T) {
 		if text, err := f.mustDial().mail("hold@example.org"); err != nil || text != "held" {
 			t.Errorf("after the process that held it was killed: %q, %v", text, err)
 		}
+	}
+}
+
+// The decision log and the metrics speak for all processes, those that have ended included.
+func TestServingProcessesAreRemembered(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 2, `export function mail() { return reject("no"); }`, map[string]string{"milter.max_connections": "6"})
+	for range 6 {
+		if text, err := f.mustDial().mail("a@example.org"); err != nil || text != "no" {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+	s := f.await("three each", func(s fleetStatus) bool { return s.Connections.Open == 6 })
+	if err := syscall.Kill(s.Fleet.Processes[0].PID, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	f.terminate()
+	cmd := exec.Command(os.Getenv(binaryEnv), "explain", "--json", "-c", filepath.Join(f.dir, "pmilter.toml"), "a@example.org")
+	cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+f.dir+"/state", "GORACE=atexit_sleep_ms=10")
+	out, err := cmd.Output()
+	if n := strings.Count(string(out), `"verdict":"reject"`); err != nil || n != 6 {
+		t.Errorf("%d decisions, want 6: %v\n%s", n, err, out)
 	}
 }
 

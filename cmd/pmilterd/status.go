@@ -70,6 +70,7 @@ func writeStatus(w io.Writer, s *daemon.Status, now time.Time) {
 		}
 	}
 	_ = t.Flush() // the writer is a terminal or a pipe
+	writeMilterWorkers(w, s)
 	writeQueues(w, s.Queues, now)
 }
 

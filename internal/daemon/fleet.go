@@ -134,7 +134,7 @@ func (f *fleet) order(cfg *config.Config, code []byte) (json.RawMessage, error) 
 	m, was := &c.Milter, f.started.Milter
 	m.MaxConnections = (was.MaxConnections + was.Workers - 1) / was.Workers
 	m.Workers, m.IdleTimeout, m.DrainTimeout = was.Workers, was.IdleTimeout, was.DrainTimeout
-	c.Log.Format = f.started.Log.Format
+	c.Log.Format, c.Server = f.started.Log.Format, f.started.Server
 	c.Warnings = nil
 	data, err := json.Marshal(order{Config: &c, Code: code, CPU: f.started.Handler.CPU, Listen: entriesOf(f.listeners)})
 	if err != nil {
@@ -178,7 +178,7 @@ func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- erro
 		f.mu.Unlock()
 		return err
 	}
-	pool := serving.Open(serving.Options{
+	pool := serving.Open(serving.Options{ //nolint:contextcheck // it lives until Stop
 		Command: f.command, Workers: f.started.Milter.Workers, Inherit: func() ([]*os.File, error) { return f.inherit(ctx) },
 		EndTimeout: f.started.Milter.DrainTimeout + drainMargin, Sum: sumTallies,
 		Reported: f.reported, Gone: f.gone, Log: f.log,

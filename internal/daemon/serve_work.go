@@ -236,6 +236,7 @@ func (s *servingEngine) Shutdown(ctx context.Context) {
 	if err := s.server.Shutdown(ctx); err != nil {
 		s.log.Warn("serving process not drained", zap.Error(err))
 	}
+	s.decisions.Close() // what waits is written
 	runtime.KeepAlive(s.ballast)
 }
 

@@ -16,14 +16,13 @@ import (
 // residents makes resident workers that are goroutines. Told "leave REASON" one asks to
 // leave, told "hang" it does not end for an hour; other things it notes.
 type residents struct {
-	mu     sync.Mutex
-	count  int
-	told   []string
-	notes  []string
-	exits  []prefork.Exit
-	takes  time.Duration // to end
-	deaf   bool
-	failed bool // to settle
+	mu    sync.Mutex
+	count int
+	told  []string
+	notes []string
+	exits []prefork.Exit
+	takes time.Duration // to end
+	deaf  bool
 }
 
 func (r *residents) options(o prefork.Options) prefork.Options {

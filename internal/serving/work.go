@@ -73,7 +73,10 @@ func Work(ctx context.Context, w Worker) error {
 // tried is a process that has done all it was there for.
 type tried struct{}
 
-func (tried) Told([]byte)         {}
+// Told implements prefork.Resident, as does End: nothing is told, and nothing to be ended.
+func (tried) Told([]byte) {}
+
+// End returns.
 func (tried) End(context.Context) {}
 
 // resident is a process that serves.
