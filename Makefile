@@ -9,9 +9,9 @@ COUNT    ?= 10
 # Which packages; make test PKG=./filter/...
 PKG      ?= ./...
 
-# The binary says which commit it is made of, unless git cannot tell.
+# The binary is static, as the packages have it, and says which commit it is made of, unless git cannot tell.
 VCS   := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
-BUILD := $(GO) build -buildvcs=$(VCS) -trimpath
+BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=$(VCS) -trimpath
 # The race detector needs a C compiler (Debian: gcc).
 RACE   = $(shell command -v gcc >/dev/null || command -v clang >/dev/null && echo -race)
 # Where make keeps what it builds and what the playground delivers (ignored by git).
@@ -19,10 +19,13 @@ TMP   := tmp
 BIN   := $(TMP)/bin
 # The pinned tools are a module of their own: tools/go.mod.
 TOOLS := $(BIN)/.tools
+# Those that make packages, and where these go.
+DIST_TOOLS := $(BIN)/dist/.tools
+DIST       := $(TMP)/dist
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test scripts types lint fmt fuzz bench bench-queue microbench check tidy clean deps
+.PHONY: help run build test scripts types stack-test lint fmt fuzz bench bench-queue microbench check tidy clean deps man dist deb
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -59,6 +62,11 @@ types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode
 	$(MAKE) --no-print-directory $(TSC) && \
 	$(TSC) --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --allowJs --checkJs \
 		$(wildcard scripts/*.ts scripts/*.js scripts/filters/*.js scripts/jobs/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
+
+# Needs a Docker engine that answers, and compose: docker/README.md. The first time it
+# builds images for some minutes.
+stack-test: ## the compose stack of docker/: mail through real containers (needs Docker)
+	PMILTER_STACK=1 $(GO) test -count=1 -v -timeout 25m -run '^TestStack$$' ./docker
 
 deps:
 	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \
@@ -108,6 +116,20 @@ microbench: $(TOOLS) ## the Go benchmarks, COUNT (10) times, with a summary
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee $(TMP)/bench.txt
 	$(BIN)/benchstat $(TMP)/bench.txt
 
+# ---- to hand it out
+
+man: build ## the manual pages, in tmp/man
+	./pmilterd man README.md $(TMP)/man
+
+# The same commit gives the same bytes. The version is git's, or VERSION=v1.2.3.
+dist: $(DIST_TOOLS) ## archives, Debian packages, SBOMs for linux amd64 and arm64, in tmp/dist
+	@GO="$(GO)" VERSION="$(VERSION)" packaging/dist $(DIST)
+
+deb: $(DIST_TOOLS) ## the Debian package for this machine, in tmp/dist
+	@GO="$(GO)" VERSION="$(VERSION)" packaging/dist $(DIST) deb $$($(GO) env GOARCH)
+
+# ---- to check it in
+
 check: lint tidy test ## all that must hold before a commit
 
 tidy:
@@ -121,6 +143,11 @@ $(TOOLS): tools/go.mod tools/go.sum
 	@mkdir -p $(BIN)
 	@echo "building the pinned tools into $(BIN): this takes a few minutes, once"
 	cd tools && $(GO) build -buildvcs=false -o ../$(BIN)/ tool
+	@touch $@
+
+$(DIST_TOOLS): tools/dist/go.mod tools/dist/go.sum
+	@mkdir -p $(BIN)/dist
+	cd tools/dist && $(GO) build -buildvcs=false -o ../../$(BIN)/dist/ tool
 	@touch $@
 
 $(TSC): tools/types/package-lock.json

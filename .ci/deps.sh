@@ -9,12 +9,16 @@
 # only unpacked, into a folder of its own (internal/sendmailtest), and the
 # libraries that it wants are installed.
 #
+# And a small Debian in a folder, into copies of which the test of packaging/ installs
+# the Debian package.
+#
 #   .ci/deps.sh          installs what is missing
 #   .ci/deps.sh --check  prints what is missing; exit status 1 if anything is
 set -eu
 
-packages="postfix dovecot-core miltertest opendkim redis-server m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git"
+packages="postfix dovecot-core miltertest opendkim redis-server m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git systemd iproute2 mmdebstrap groff-base mandoc"
 sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
+debroot=${PMILTER_DEBROOT:-/var/cache/pmilter-debroot}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
 
 command -v npm >/dev/null || packages="$packages npm"
@@ -30,6 +34,10 @@ has_sendmail() {
 		! ldd "$sendmail_binary" | grep -q 'not found'
 }
 
+has_debroot() {
+	[ -x "$debroot/usr/bin/kill" ] && [ -x "$debroot/usr/bin/systemd-sysusers" ]
+}
+
 command -v dpkg-query >/dev/null || {
 	echo "deps: not a Debian system; wanted are: $packages" >&2
 	exit 1
@@ -40,14 +48,17 @@ for package in $packages; do
 done
 sendmail=
 has_sendmail || sendmail=" Sendmail in $sendmail_root (as root: $0)"
-[ -n "$missing$sendmail" ] || exit 0
+root=
+has_debroot || root=" a Debian in $debroot (as root: $0)"
+[ -n "$missing$sendmail$root" ] || exit 0
 if [ "${1:-}" = --check ]; then
 	[ -z "$missing" ] || echo "missing:$missing (sudo apt-get install$missing)"
 	[ -z "$sendmail" ] || echo "missing:$sendmail"
+	[ -z "$root" ] || echo "missing:$root"
 	exit 1
 fi
 if [ "$(id -u)" != 0 ]; then
-	echo "deps: missing:$missing$sendmail; run this as root" >&2
+	echo "deps: missing:$missing$sendmail$root; run this as root" >&2
 	exit 1
 fi
 
@@ -112,6 +123,16 @@ unpack_sendmail() {
 	}
 }
 
+# make_debroot makes the small Debian, of this machine's release, anew.
+make_debroot() (
+	# shellcheck disable=SC1091 # Debian's
+	. /etc/os-release
+	rm -rf "$debroot" "$debroot.new"
+	mmdebstrap --quiet --mode=root --variant=minbase --include=procps,systemd-standalone-sysusers,systemd-standalone-tmpfiles \
+		"$VERSION_CODENAME" "$debroot.new"
+	mv "$debroot.new" "$debroot"
+)
+
 # shellcheck disable=SC2086 # a list
 get $missing
 # Nor at the next boot.
@@ -123,3 +144,4 @@ for service in opendkim redis-server dovecot; do
 	esac
 done
 [ -z "$sendmail" ] || unpack_sendmail
+[ -z "$root" ] || make_debroot

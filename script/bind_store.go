@@ -156,7 +156,7 @@ func (c *storeCall) result(n counted) *goja.Object {
 
 // ask does a call's work outside the world, or here if the store never waits.
 func ask[T any](c *storeCall, work func(context.Context) (T, error), value func(T) goja.Value) goja.Value {
-	if _, never := c.store.(interface{ NeverWaits() }); !never {
+	if s, ok := c.store.(interface{ NeverWaits() bool }); !ok || !s.NeverWaits() {
 		return async(c.w, c.what, work, value)
 	}
 	promise, resolve, reject := c.w.rt.NewPromise()

@@ -67,6 +67,10 @@ type Status struct {
 	Warnings  Faults    // of the set in use
 }
 
+// WatchdogQuiet is how long the goroutine that ends handlers at their deadline has not
+// looked: a sign of life. 0 before the first handler.
+func (l *Library) WatchdogQuiet() time.Duration { return l.watchdog.quiet() }
+
 // NewLibrary makes a Library without scripts; Load loads them. Close frees it.
 func NewLibrary(o Options) *Library {
 	if o.Log == nil {

@@ -37,7 +37,8 @@ type watchdog struct {
 	running bool // the goroutine is there: from the first world on
 	retired bool // it ends with the last one
 
-	stuck atomic.Int32 // stretches that were abandoned and run on
+	stuck  atomic.Int32 // stretches that were abandoned and run on
+	looked atomic.Int64 // when run came round last, in watchdog time
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -83,6 +84,7 @@ func (d *watchdog) add(w *World) {
 	d.worlds[w] = struct{}{}
 	if !d.running {
 		d.running = true
+		d.looked.Store(int64(time.Since(d.start)))
 		d.done.Add(1)
 		go d.run()
 	}
@@ -93,6 +95,16 @@ func (d *watchdog) remove(w *World) {
 	d.mu.Lock()
 	delete(d.worlds, w)
 	d.mu.Unlock()
+}
+
+// quiet is how long run has not come round; 0 when nothing is to be watched.
+func (d *watchdog) quiet() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.running {
+		return 0
+	}
+	return time.Since(d.start) - time.Duration(d.looked.Load())
 }
 
 func (d *watchdog) run() {
@@ -107,6 +119,7 @@ func (d *watchdog) run() {
 		case <-ticker.C:
 		}
 		now := int64(time.Since(d.start))
+		d.looked.Store(now)
 		longest, until, end := d.sweep(now)
 		if end {
 			return

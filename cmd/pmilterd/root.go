@@ -37,6 +37,8 @@ type app struct {
 	// hangup gives a channel that gets SIGHUP until stop is called. A command
 	// that does not ask for it ends at a SIGHUP, as programs do.
 	hangup func() (c <-chan os.Signal, stop func())
+	// upgrade is the same of SIGUSR2.
+	upgrade func() (c <-chan os.Signal, stop func())
 
 	configFile string // of -c, see configFlag
 }
@@ -54,6 +56,7 @@ func (a *app) commands() []*cobra.Command {
 		newExplainCommand(a),
 		newWorkerCommand(),
 		newQueueCommand(a),
+		newManCommand(a),
 		newVersionCommand(a),
 	}
 }
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 ) int {
 	a := &app{
 		stdin: stdin, stdout: stdout, stderr: stderr, env: env,
-		version: readVersion(), hangup: notifyHangup,
+		version: readVersion(), hangup: notifyOf(syscall.SIGHUP), upgrade: notifyOf(syscall.SIGUSR2),
 	}
 	return a.run(ctx, args, a.commands()) //nolint:contextcheck // commands get it from cobra
 }
@@ -220,10 +223,13 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func notifyHangup() (<-chan os.Signal, func()) {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	return c, func() { signal.Stop(c) }
+// notifyOf gives a function that gives a channel of a signal.
+func notifyOf(sig os.Signal) func() (<-chan os.Signal, func()) {
+	return func() (<-chan os.Signal, func()) {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, sig)
+		return c, func() { signal.Stop(c) }
+	}
 }
 
 // complain prints an error the way all commands do. Each line of it is a line

@@ -25,9 +25,17 @@ func versionLine(version string) string {
 	return fmt.Sprintf("pmilterd %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// readVersion is what the Go command wrote into the binary: the tag or a
-// pseudo-version with the commit, with "+dirty" for changes not committed.
+// release is what who made a package says the version is (packaging/dist).
+//
+//nolint:gochecknoglobals // the linker can set nothing else
+var release string
+
+// readVersion is release, or else what the Go command wrote into the binary: the tag or
+// a pseudo-version with the commit, with "+dirty" for changes not committed.
 func readVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

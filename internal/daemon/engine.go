@@ -52,8 +52,15 @@ type library struct {
 
 // newEngine loads the scripts, which must all load, and serves nothing yet.
 func newEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome)) (*engine, error) {
+	return openEngine(ctx, cfg, log, report, openStoreIn)
+}
+
+// openEngine is newEngine with the store opened by open.
+func openEngine(ctx context.Context, cfg *config.Config, log *zap.Logger, report func(*filter.Outcome),
+	open storeOpener,
+) (*engine, error) {
 	e := rawEngine(cfg, log, report)
-	if err := e.services.OpenStore(cfg); err != nil {
+	if err := open(e.services.store, cfg, log); err != nil {
 		return nil, err
 	}
 	l, err := e.load(ctx, cfg)
@@ -89,8 +96,13 @@ func (e *engine) begin(ctx context.Context, cfg *config.Config, l *library) {
 		Log:            e.log,
 		MaxConnections: cfg.Milter.MaxConnections,
 		IdleTimeout:    cfg.Milter.IdleTimeout,
-		DrainTimeout:   max(cfg.Milter.DrainTimeout, time.Nanosecond),
+		DrainTimeout:   drainTimeout(cfg),
 	})
+}
+
+// drainTimeout is the server's, for which 0 is the default.
+func drainTimeout(cfg *config.Config) time.Duration {
+	return max(cfg.Milter.DrainTimeout, time.Nanosecond)
 }
 
 // limitProcess sets what holds for the whole process. Once, before newEngine;
@@ -266,6 +278,9 @@ func (e *engine) take(cfg *config.Config, l *library, q *queues) {
 	e.takeScripts(l)
 	e.spool.Store(spool.New(cfg.Milter.SpoolThreshold, ""))
 	e.filter.Configure(e.filterOptions(cfg))
+	e.server.Configure(milter.Limits{
+		MaxConnections: cfg.Milter.MaxConnections, IdleTimeout: cfg.Milter.IdleTimeout, DrainTimeout: drainTimeout(cfg),
+	})
 	limitMemory(cfg)
 }
 

@@ -15,6 +15,7 @@ import (
 	"pmilter/internal/admin"
 	"pmilter/internal/config"
 	"pmilter/internal/metrics"
+	"pmilter/internal/milter"
 	"pmilter/internal/prefork"
 	"pmilter/internal/serving"
 	"pmilter/internal/store"
@@ -28,10 +29,11 @@ type fleet struct {
 	log     *zap.Logger
 	command []string // of a serving process
 	started *config.Config
+	store   *store.Switch
 	share   storeShare
 	watches sync.WaitGroup
 
-	listeners []namedListener
+	listeners []*listening
 	pool      atomic.Pointer[serving.Pool] // nil until serve
 
 	library atomic.Pointer[library]
@@ -58,13 +60,13 @@ type order struct {
 	Listen []string      `json:"listen"`
 }
 
-func newFleet(ctx context.Context, cfg *config.Config, o Options) (*fleet, error) {
-	s, err := openStore(cfg, o.Log)
-	if err != nil {
+func newFleet(ctx context.Context, cfg *config.Config, o Options, open storeOpener) (*fleet, error) {
+	s := store.NewSwitch(nil)
+	if err := open(s, cfg, o.Log); err != nil {
 		return nil, err
 	}
 	f := &fleet{log: o.Log, command: append(o.Worker[:len(o.Worker):len(o.Worker)], serveWord), started: cfg, cfg: cfg, counters: map[int]*metrics.Worker{}}
-	f.share.store, f.share.log = s, o.Log
+	f.store, f.share.store, f.share.log = s, s, o.Log
 	l, err := f.load(ctx, cfg)
 	if err != nil {
 		_ = s.Close() // the scripts' fault matters
@@ -134,7 +136,7 @@ func (f *fleet) order(cfg *config.Config, code []byte) (json.RawMessage, error) 
 	m.Workers, m.IdleTimeout, m.DrainTimeout = was.Workers, was.IdleTimeout, was.DrainTimeout
 	c.Log.Format = f.started.Log.Format
 	c.Warnings = nil
-	data, err := json.Marshal(order{Config: &c, Code: code, CPU: f.started.Handler.CPU, Listen: names(f.listeners)})
+	data, err := json.Marshal(order{Config: &c, Code: code, CPU: f.started.Handler.CPU, Listen: entriesOf(f.listeners)})
 	if err != nil {
 		return nil, fmt.Errorf("daemon: order: %w", err)
 	}
@@ -164,7 +166,7 @@ const drainMargin = 15 * time.Second
 
 // serve starts the processes, and returns when all of them serve. They accept by
 // themselves, so nothing is said of a listener that fails later.
-func (f *fleet) serve(ctx context.Context, listeners []namedListener, _ chan<- error) error {
+func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- error) error {
 	f.mu.Lock()
 	f.listeners = listeners
 	code, err := f.library.Load().Current().Code()
@@ -191,7 +193,7 @@ func (f *fleet) serve(ctx context.Context, listeners []namedListener, _ chan<- e
 func (f *fleet) inherit(ctx context.Context) ([]*os.File, error) {
 	var files []*os.File
 	for _, l := range f.listeners {
-		file, err := l.Listener.(interface{ File() (*os.File, error) }).File()
+		file, err := milter.Handover(l.Listener)
 		if err != nil {
 			return files, fmt.Errorf("daemon: %s: %w", l.name, err)
 		}
@@ -228,6 +230,13 @@ func (f *fleet) configure(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
+// alive implements front: the pool sees to its processes, which end their own scripts.
+func (f *fleet) alive(int, time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return nil
+}
+
 // shutdown has all processes drain. The sockets go first: nothing is to be accepted.
 func (f *fleet) shutdown(ctx context.Context) error {
 	for _, l := range f.listeners {
@@ -251,7 +260,7 @@ func (f *fleet) close() {
 	}
 }
 
-func (f *fleet) theStore() store.Store { return f.share.store }
+func (f *fleet) theStore() *store.Switch { return f.store }
 
 func (f *fleet) theQueues() *atomic.Pointer[queues] { return &f.queues }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"pmilter/internal/admin"
 	"pmilter/internal/config"
@@ -17,8 +18,12 @@ import (
 // front is what serves the MTAs: the engine of this process, or a fleet of processes
 // with an engine each.
 type front interface {
-	// serve begins to; failed gets why a listener failed, or has room for all.
-	serve(ctx context.Context, listeners []namedListener, failed chan<- error) error
+	// serve begins to take connections from listeners, until stop of each is called; failed
+	// gets why one failed, if it has room.
+	serve(ctx context.Context, listeners []*listening, failed chan<- error) error
+	// alive tells whether what all connections depend on still works; the goroutine that
+	// ends endless scripts may be quiet for so long.
+	alive(listeners int, quiet time.Duration) error
 	// configure makes another configuration, and its scripts, those for new connections.
 	// With an error everything stays as it was.
 	configure(ctx context.Context, cfg *config.Config) error
@@ -27,7 +32,7 @@ type front interface {
 	// close ends what shutdown leaves.
 	close()
 
-	theStore() store.Store
+	theStore() *store.Switch
 	theQueues() *atomic.Pointer[queues]
 	scriptStatus() script.Status
 	// tally is what was counted, of all processes.
@@ -46,11 +51,11 @@ type tally struct {
 
 // newFront makes what a configuration asks for, with its scripts, which must load. It
 // serves nothing yet.
-func newFront(ctx context.Context, cfg *config.Config, o Options) (front, error) {
+func newFront(ctx context.Context, cfg *config.Config, o Options, open storeOpener) (front, error) {
 	if cfg.Milter.Workers > 0 {
-		return newFleet(ctx, cfg, o)
+		return newFleet(ctx, cfg, o, open)
 	}
-	e, err := newEngine(ctx, cfg, o.Log, nil)
+	e, err := openEngine(ctx, cfg, o.Log, nil, open)
 	if err != nil {
 		return nil, err
 	}
@@ -60,20 +65,39 @@ func newFront(ctx context.Context, cfg *config.Config, o Options) (front, error)
 
 var _ front = (*engine)(nil)
 
-func (e *engine) serve(ctx context.Context, listeners []namedListener, failed chan<- error) error {
+func (e *engine) serve(ctx context.Context, listeners []*listening, failed chan<- error) error {
 	for _, l := range listeners {
+		ctx, stop := context.WithCancel(ctx)
+		l.stop, l.done = stop, make(chan struct{})
 		go func() {
-			if err := e.server.Serve(ctx, l.Listener, l.name); !errors.Is(err, milter.ErrServerClosed) {
-				failed <- fmt.Errorf("daemon: %s: %w", l.name, err)
+			defer close(l.done)
+			defer stop()
+			err := e.server.Serve(ctx, l.Listener, l.entry)
+			if ctx.Err() != nil || errors.Is(err, milter.ErrServerClosed) {
+				return // it was asked for
+			}
+			select {
+			case failed <- fmt.Errorf("daemon: %s: %w", l.entry, err):
+			default: // the first one stops the server
 			}
 		}()
 	}
 	return nil
 }
 
+func (e *engine) alive(listeners int, quiet time.Duration) error {
+	if n := e.server.Listeners(); n < listeners {
+		return fmt.Errorf("daemon: of %d listeners %d are served", listeners, n)
+	}
+	if silent := e.library.Load().WatchdogQuiet(); silent > quiet {
+		return fmt.Errorf("daemon: the watchdog of scripts has not looked for %s", silent)
+	}
+	return nil
+}
+
 func (e *engine) shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
 
-func (e *engine) theStore() store.Store { return e.services.store }
+func (e *engine) theStore() *store.Switch { return e.services.store }
 
 func (e *engine) theQueues() *atomic.Pointer[queues] { return &e.queues }
 

@@ -27,6 +27,8 @@ const worker = "worker"
 // Work is a worker process: see jobs.Work.
 func Work(ctx context.Context) error {
 	signal.Ignore(syscall.SIGHUP) // the server replaces us when it gets one
+	// For the server, too, and sent to all of a name. Programs must not inherit that it is ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2)
 	// When memory runs out the kernel shall end us before the server: our event comes again.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
 	return jobs.Work(ctx, workerServices)

@@ -27,11 +27,7 @@ func (s *Services) storeForScripts() script.Store {
 	if s.meter == nil {
 		return s.store
 	}
-	m := meteredStore{s.store, s.meter}
-	if _, never := s.store.(interface{ NeverWaits() }); never {
-		return neverWaits{m}
-	}
-	return m
+	return meteredStore{s.store, s.meter}
 }
 
 // meteredStore counts how the operations of a store go.
@@ -42,11 +38,11 @@ type meteredStore struct {
 
 var _ script.Store = meteredStore{}
 
-// neverWaits is one whose store does not wait for anything.
-type neverWaits struct{ meteredStore }
-
-// NeverWaits tells package script so.
-func (neverWaits) NeverWaits() {}
+// NeverWaits tells package script whether the store does.
+func (m meteredStore) NeverWaits() bool {
+	s, ok := m.Store.(interface{ NeverWaits() bool })
+	return ok && s.NeverWaits()
+}
 
 func (m meteredStore) done(operation string, begun time.Time, err error) {
 	m.meter.Store(operation, time.Since(begun), storeFailed(err))

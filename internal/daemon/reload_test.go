@@ -67,14 +67,14 @@ func TestReloadCannotOutlastTheRegexpLimit(t *testing.T) {
 func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 	s := one(t, `export function mail() {}`)
 	changed := *s.cfg
-	changed.Listen = []string{"inet:8899@127.0.0.1"}
+	changed.Store.URL = "file:"
 	o := Options{Log: s.e.log, Level: zap.NewAtomicLevel(), Reload: func() (*config.Config, error) { return &changed, nil }}
-	r := &running{o: o, engine: s.e, jobs: &jobQueues{}, cfg: s.cfg}
+	r := newRunning(o, s.cfg, s.e, &jobQueues{}, &sockets{})
 	for range 2 {
 		r.hangup(t.Context())
 	}
 	for i, line := range s.entries("reloaded") {
-		if got := fmt.Sprint(line["needs_restart"]); got != "[listen]" {
+		if got := fmt.Sprint(line["needs_restart"]); got != "[store.url]" {
 			t.Errorf("reload %d: %s", i, got)
 		}
 	}

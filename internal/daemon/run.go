@@ -2,10 +2,8 @@ package daemon
 
 import (
 	"context"
-	"fmt"
-	"net"
+	"errors"
 	"os"
-	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -15,7 +13,6 @@ import (
 
 	"pmilter/internal/config"
 	"pmilter/internal/jobs"
-	"pmilter/internal/milter"
 )
 
 // Options is what Run needs besides the configuration.
@@ -26,6 +23,10 @@ type Options struct {
 	// configuration anew. Nil: there are none.
 	Hangup <-chan struct{}
 	Reload func() (*config.Config, error)
+	// Upgrade brings the requests to have a new binary take over (SIGUSR2). Nil: there are none.
+	Upgrade <-chan struct{}
+	// Predecessor is the server to take over from; nil: there is none.
+	Predecessor *Predecessor
 	// Version is the program's, for the log and status.
 	Version string
 	// Env is the environment, which may say where the control socket goes.
@@ -34,16 +35,23 @@ type Options struct {
 	Worker []string
 }
 
-// Run serves until ctx is done, and then drains as milter §6.3 says. It
-// returns nil after a drain; an error is a fault of the configuration or the
-// scripts at start, or a listener that failed.
+// Run serves until ctx is done or another process has taken over, and then drains as
+// milter §6.3 says. It returns nil after a drain; an error is a fault of the configuration
+// or the scripts at start, or a listener that failed.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if cfg.Milter.Workers == 0 {
 		defer runtime.KeepAlive(limitProcess(cfg))
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: draining needs it
 	defer cancel()
-	e, err := newFront(work, cfg, o)
+	notify := newNotifier(o.Env, o.Log)
+	defer notify.close()
+	s, open := &sockets{}, storeOpener(openStoreIn)
+	if o.Predecessor != nil {
+		s.inherited, open = o.Predecessor.files, o.Predecessor.openStore
+	}
+	defer s.closeAll()
+	e, err := newFront(work, cfg, o, open)
 	if err != nil {
 		return err
 	}
@@ -60,31 +68,116 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	defer sweepQueues(work, e.theQueues())()
-	listeners, err := listen(work, cfg)
+	r := newRunning(o, cfg, e, j, s)
+	r.notify = notify
+	r.measure()
+	return r.run(ctx, work, first)
+}
+
+// newRunning is a server that is loaded, and listens on nothing yet.
+func newRunning(o Options, cfg *config.Config, e front, j *jobQueues, s *sockets) *running {
+	return &running{
+		o: o, started: time.Now(), engine: e, jobs: j, sockets: s, serving: newServing(e, s),
+		notify: &notifier{log: o.Log}, cfg: cfg, now: cfg,
+	}
+}
+
+// run serves until the end. ctx asks for it; work is what goes on until it has come.
+func (r *running) run(ctx, work context.Context, queues *opened) error {
+	listeners, err := r.serving.open(work, r.cfg)
 	if err != nil {
-		first.forget(work)
+		queues.forget(work)
 		return err
 	}
-	j.use(work, first)
-	r := &running{o: o, started: time.Now(), engine: e, jobs: j, listen: names(listeners), cfg: cfg, now: cfg}
-	r.measure()
-	if control := r.control(work, o.Env); control != nil {
-		defer control.Close()
+	control := r.openControl(work, r.o.Env)
+	if err := r.begin(work, queues, listeners, control); err != nil {
+		return err
 	}
-	failed := make(chan error, len(listeners))
-	if err := e.serve(work, listeners, failed); err != nil {
-		return r.drain(work, err)
+	defer r.closeControl()
+	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
+		zap.String("scripts", r.engine.scriptStatus().Version), zap.String("config", r.cfg.File))
+	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line())...)
+	if r.notify.watchdog > 0 {
+		ready = append(ready, "WATCHDOG=1") // the last one of a server before may be half of WatchdogSec ago
 	}
-	o.Log.Info("serving", zap.String("version", o.Version), zap.Strings("listen", names(listeners)),
-		zap.String("scripts", e.scriptStatus().Version), zap.String("config", cfg.File))
+	r.notify.tell(ready...)
+	return r.loop(ctx, work)
+}
+
+// begin begins to serve all at once, with the store of the server before, if there is one.
+func (r *running) begin(work context.Context, queues *opened, listeners *listenChange, control []namedListener) error {
+	p := r.o.Predecessor
+	if p != nil {
+		if err := p.ready(work, r.engine.theStore(), r.cfg, r.o.Log); err != nil {
+			queues.forget(work)
+			return err
+		}
+	}
+	r.jobs.use(work, queues)
+	if err := r.serving.use(work, listeners); err != nil {
+		return errors.Join(err, r.drain(work, nil))
+	}
+	r.serveControl(control)
+	if p == nil {
+		return nil
+	}
+	taken, err := r.sockets.own()
+	if err != nil {
+		r.o.Log.Error("rights of a socket", zap.Error(err))
+	}
+	return p.serving(taken)
+}
+
+// loop does what the server is asked for by signals, one thing at a time, and meanwhile
+// gives the service manager its signs of life: it must never block itself.
+func (r *running) loop(ctx, work context.Context) error {
+	tick := time.NewTicker(r.notify.every())
+	defer tick.Stop()
+	var busy chan bool // with a reload, or an upgrade: true if that was done
+	ask := func(do func() bool) {
+		busy = make(chan bool, 1)
+		go func(result chan<- bool) { result <- do() }(busy)
+	}
+	stop := ctx.Done()
+	for {
+		hangup, upgrade := r.o.Hangup, r.o.Upgrade
+		if busy != nil {
+			hangup, upgrade = nil, nil // they wait
+		}
+		select {
+		case <-stop:
+			if stop = nil; busy == nil {
+				return r.leave(work, tick.C, nil)
+			}
+		case err := <-r.serving.failed:
+			return r.leave(work, tick.C, err)
+		case <-hangup:
+			ask(func() bool { r.hangup(work); return false })
+		case <-upgrade:
+			ask(func() bool { return r.upgraded(ctx) })
+		case replaced := <-busy:
+			if busy = nil; replaced || ctx.Err() != nil {
+				return r.leave(work, tick.C, nil)
+			}
+		case <-tick.C:
+			r.beat()
+		}
+	}
+}
+
+// leave drains, and gives signs of life meanwhile.
+func (r *running) leave(work context.Context, tick <-chan time.Time, cause error) error {
+	r.notify.tell("STOPPING=1", "STATUS=stopping")
+	ended := make(chan error, 1)
+	go func() { ended <- r.drain(work, cause) }()
 	for {
 		select {
-		case <-ctx.Done():
-			return r.drain(work, nil)
-		case err := <-failed:
-			return r.drain(work, err)
-		case <-o.Hangup:
-			r.hangup(work)
+		case err := <-ended:
+			return err
+		case <-r.o.Upgrade:
+			r.o.Log.Warn("SIGUSR2 has no effect: this process is stopping")
+		case <-tick:
+			r.beat()
 		}
 	}
 }
@@ -94,56 +187,22 @@ func (r *running) drain(ctx context.Context, cause error) error {
 	log := r.o.Log
 	log.Info("stopping", zap.Int("connections", r.engine.tally(ctx).Connections))
 	start := time.Now()
-	var both sync.WaitGroup
-	both.Go(func() { r.jobs.stop(ctx) })
+	var all sync.WaitGroup
+	all.Go(func() { r.jobs.stop(ctx) })
+	if r.o.Predecessor != nil {
+		all.Go(r.o.Predecessor.wait) // it drains, too, and has its store here
+	}
 	err := r.engine.shutdown(ctx)
-	both.Wait()
+	all.Wait()
 	log.Info("stopped", zap.Duration("after", time.Since(start).Round(time.Millisecond)), zap.Error(err))
 	return cause
-}
-
-type namedListener struct {
-	net.Listener
-	name string
-}
-
-func names(listeners []namedListener) []string {
-	list := make([]string, len(listeners))
-	for i, l := range listeners {
-		list[i] = l.name
-	}
-	return list
-}
-
-// listen opens all that the configuration names, or none.
-func listen(ctx context.Context, cfg *config.Config) (all []namedListener, err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range all {
-			_ = l.Close() // the error that matters is err
-		}
-	}()
-	for _, entry := range cfg.Listen {
-		addr, err := milter.ParseAddr(entry) //nolint:contextcheck // it looks up a service's name in a file
-		if err != nil {
-			return all, fmt.Errorf("daemon: listen: %w", err)
-		}
-		opened, err := milter.Listen(ctx, addr, milter.SocketOptions{Mode: cfg.Milter.SocketMode, Group: cfg.Milter.SocketGroup})
-		if err != nil {
-			return all, fmt.Errorf("daemon: %w", err)
-		}
-		for _, l := range opened {
-			all = append(all, namedListener{l, entry})
-		}
-	}
-	return all, nil
 }
 
 // hangup reads the configuration and the scripts anew and replaces the workers; when
 // anything is wrong the old ones stay.
 func (r *running) hangup(ctx context.Context) {
+	r.notify.tell(reloading()...)
+	defer func() { r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line())...)...) }()
 	o := r.o
 	cfg, err := o.Reload()
 	if err != nil {
@@ -151,18 +210,11 @@ func (r *running) hangup(ctx context.Context) {
 		r.reloaded(nil, err)
 		return
 	}
-	queues, err := r.jobs.open(ctx, cfg)
-	if err == nil {
-		if err = r.engine.configure(ctx, cfg); err != nil {
-			queues.forget(ctx)
-		}
-	}
-	if err != nil {
+	if err := r.reconfigure(ctx, cfg); err != nil {
 		o.Log.Error("scripts not reloaded: configuration and scripts stay as they were", zap.Error(err))
 		r.reloaded(nil, err)
 		return
 	}
-	r.jobs.use(ctx, queues)
 	r.reloaded(cfg, nil)
 	if level, err := zapcore.ParseLevel(cfg.Log.Level); err == nil {
 		o.Level.SetLevel(level)
@@ -173,26 +225,25 @@ func (r *running) hangup(ctx context.Context) {
 	o.Log.Info("reloaded", zap.Strings("needs_restart", needRestart(r.cfg, cfg)))
 }
 
-// needRestart names what a reload leaves as it was at the start.
-func needRestart(started, cfg *config.Config) []string {
-	var list []string
-	differs := func(key string, a, b any) {
-		if !reflect.DeepEqual(a, b) {
-			list = append(list, key)
-		}
+// reconfigure makes another configuration the one in use, or changes nothing.
+func (r *running) reconfigure(ctx context.Context, cfg *config.Config) error {
+	queues, err := r.jobs.open(ctx, cfg)
+	if err != nil {
+		return err
 	}
-	differs("server.runtime", started.Server.Runtime, cfg.Server.Runtime)
-	differs("listen", started.Listen, cfg.Listen)
-	// One view for all: connections that hold and count something stay with the store.
-	differs("store.url", started.Store.URL, cfg.Store.URL)
-	differs("server.state", started.Server.State, cfg.Server.State)
-	differs("milter.socket_mode", started.Milter.SocketMode, cfg.Milter.SocketMode)
-	differs("milter.socket_group", started.Milter.SocketGroup, cfg.Milter.SocketGroup)
-	differs("milter.workers", started.Milter.Workers, cfg.Milter.Workers)
-	differs("milter.max_connections", started.Milter.MaxConnections, cfg.Milter.MaxConnections)
-	differs("milter.idle_timeout", started.Milter.IdleTimeout, cfg.Milter.IdleTimeout)
-	differs("milter.drain_timeout", started.Milter.DrainTimeout, cfg.Milter.DrainTimeout)
-	differs("handler.cpu", started.Handler.CPU, max(started.Handler.CPU, cfg.Handler.CPU)) // see engine.limits
-	differs("log.format", started.Log.Format, cfg.Log.Format)
-	return list
+	listeners, err := r.serving.open(ctx, cfg)
+	if err != nil {
+		queues.forget(ctx)
+		return err
+	}
+	if err = r.serving.permit(cfg); err == nil {
+		err = r.engine.configure(ctx, cfg)
+	}
+	if err != nil {
+		queues.forget(ctx)
+		r.serving.forget(listeners)
+		return errors.Join(err, r.serving.permit(r.configured()))
+	}
+	r.jobs.use(ctx, queues)
+	return r.serving.use(ctx, listeners)
 }

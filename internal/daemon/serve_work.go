@@ -76,6 +76,8 @@ type servingEngine struct {
 	memory    atomic.Int64 // bytes of heap that it may have
 	listeners []namedListener
 	accepting sync.WaitGroup
+	accept    context.Context //nolint:containedctx // ends when no connection is taken any more
+	stop      context.CancelFunc
 
 	mu    sync.Mutex
 	begun bool // to accept; or it ends, and never will
@@ -95,6 +97,7 @@ func beginServing(ctx context.Context, set json.RawMessage) (serving.Server, err
 	}
 	logger = logger.With(zap.Int("worker", os.Getpid()))
 	s := &servingEngine{level: level, ballast: limitServing(o)}
+	s.accept, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if s.config, err = json.Marshal(cfg); err != nil {
 		return nil, err
 	}
@@ -130,7 +133,7 @@ func inheritListeners(names []string) (list []namedListener, err error) {
 		if err != nil {
 			return list, fmt.Errorf("daemon: serving process: %s: %w", name, err)
 		}
-		list = append(list, namedListener{l, name})
+		list = append(list, namedListener{Listener: l, name: name})
 	}
 	return list, nil
 }
@@ -203,7 +206,8 @@ func (s *servingEngine) Resume() {
 	}
 	for _, l := range s.listeners {
 		s.accepting.Go(func() {
-			if err := s.server.Serve(context.Background(), l.Listener, l.name); !errors.Is(err, milter.ErrServerClosed) {
+			err := s.server.Serve(s.accept, l.Listener, l.name) //nolint:contextcheck // until Shutdown
+			if s.accept.Err() == nil && !errors.Is(err, milter.ErrServerClosed) {
 				s.log.Error("listener failed", zap.String("listener", l.name), zap.Error(err))
 				_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // another process may fare better
 			}
@@ -227,10 +231,11 @@ func (s *servingEngine) Shutdown(ctx context.Context) {
 			_ = l.Close() // nothing was accepted: nothing to lose
 		}
 	}
+	s.stop() // first, so that who was accepted is served
+	s.accepting.Wait()
 	if err := s.server.Shutdown(ctx); err != nil {
 		s.log.Warn("serving process not drained", zap.Error(err))
 	}
-	s.accepting.Wait()
 	runtime.KeepAlive(s.ballast)
 }
 

@@ -23,7 +23,7 @@ type Services struct {
 	matchers *match.Cache
 	outside  *outside
 	maildirs *scriptMaildirs
-	store    store.Store
+	store    *store.Switch
 	auth     *auth.Service
 	meter    outsideMeter // nil: nobody counts
 	log      *zap.Logger
@@ -34,21 +34,16 @@ type Services struct {
 func NewServices(cfg *config.Config, log *zap.Logger) *Services {
 	s := &Services{
 		tables: table.New(base(cfg), log), matchers: match.NewCache(), outside: newOutside(cfg),
-		store: store.NewMemory(time.Now), log: log,
+		store: store.NewSwitch(store.NewMemory(time.Now)), log: log,
 		maildirs: &scriptMaildirs{base: base(cfg), folders: cfg.Permissions.Maildir, open: map[string]*maildir.Maildir{}},
 	}
 	s.ResolveBy(cfg, s.outside.resolver)
 	return s
 }
 
-// OpenStore opens the store of the configuration; before ForScripts.
+// OpenStore opens the store of the configuration, in place of the one in memory.
 func (s *Services) OpenStore(cfg *config.Config) error {
-	opened, err := openStore(cfg, s.log)
-	if err != nil {
-		return err
-	}
-	s.store = opened
-	return nil
+	return openStoreIn(s.store, cfg, s.log)
 }
 
 // Watch keeps up to date what comes from files, until ctx is done.

@@ -120,7 +120,7 @@ func TestReloadOfTheRest(t *testing.T) {
 	o := Options{Log: s.e.log, Level: zap.NewAtomicLevel(), Reload: func() (*config.Config, error) { return &next, failure }}
 	stays := func(what string) {
 		t.Helper()
-		(&running{o: o, engine: s.e, jobs: &jobQueues{}, cfg: s.cfg}).hangup(t.Context())
+		newRunning(o, s.cfg, s.e, &jobQueues{}, &sockets{}).hangup(t.Context())
 		if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail 451") || o.Level.Level() != zap.InfoLevel || len(s.entries("reloaded")) > 0 {
 			t.Errorf("%s: %q, level %v", what, got, o.Level)
 		}
@@ -131,7 +131,7 @@ func TestReloadOfTheRest(t *testing.T) {
 	s.write("20-bad.js", "export const = 1")
 	stays("a broken script")
 	s.write("20-bad.js", "export function helo() {}")
-	(&running{o: o, engine: s.e, jobs: &jobQueues{}, cfg: s.cfg}).hangup(t.Context())
+	newRunning(o, s.cfg, s.e, &jobQueues{}, &sockets{}).hangup(t.Context())
 	if got := outcomeOf(s.send(plain())); !strings.HasPrefix(got, "mail 550") || o.Level.Level() != zap.ErrorLevel || len(s.entries("reloaded")) != 1 {
 		t.Errorf("reloaded: %q, level %v", got, o.Level)
 	}

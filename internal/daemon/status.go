@@ -50,17 +50,17 @@ func AskStatus(ctx context.Context, cfg *config.Config, env func(string) (string
 	return nil, fmt.Errorf("no server answers on %s: is pmilterd running, with the same [server] runtime?", strings.Join(paths, " or "))
 }
 
-// control opens the control socket in the first usable folder and answers on it. A
-// server without one serves mail all the same: it is nil then, and the log says why.
-func (r *running) control(ctx context.Context, env func(string) (string, bool)) *admin.Server {
+// openControl opens the control socket in the first usable folder. A server without one
+// serves mail all the same: there is none then, and the log says why.
+func (r *running) openControl(ctx context.Context, env func(string) (string, bool)) []namedListener {
 	var faults []error
 	for _, dir := range runtimeFolders(r.cfg, env) {
 		err := os.Mkdir(dir, 0o700)
 		if err == nil || errors.Is(err, os.ErrExist) {
 			path := filepath.Join(dir, controlSocket)
-			l, failed := milter.Listen(ctx, milter.Addr{Network: "unix", Address: path}, milter.SocketOptions{Mode: 0o600})
+			l, failed := r.sockets.listen(ctx, "control", milter.Addr{Network: "unix", Address: path}, milter.SocketOptions{Mode: 0o600})
 			if failed == nil {
-				return admin.Serve(l[0], r.status)
+				return l
 			}
 			err = failed
 		}
@@ -73,13 +73,31 @@ func (r *running) control(ctx context.Context, env func(string) (string, bool)) 
 	return nil
 }
 
+// serveControl answers on the control socket.
+func (r *running) serveControl(list []namedListener) {
+	for _, l := range list {
+		r.control = append(r.control, admin.Serve(l, r.status))
+	}
+}
+
+// closeControl ends that.
+func (r *running) closeControl() {
+	for _, c := range r.control {
+		c.Close()
+	}
+	r.control = nil
+}
+
 // running is what a server that runs can tell of itself.
 type running struct {
 	o       Options
 	started time.Time
 	engine  front
 	jobs    *jobQueues
-	listen  []string
+	sockets *sockets
+	serving *listenSet
+	control []*admin.Server
+	notify  *notifier
 	cfg     *config.Config // at the start
 	metrics *metrics.Server
 	merged  *metrics.Merger // of all processes that serve mail
@@ -87,6 +105,21 @@ type running struct {
 	mu     sync.Mutex
 	now    *config.Config // since the last reload
 	reload *admin.Fault
+}
+
+// maxConnections is how many there may be: processes that serve have it from the start.
+func (r *running) maxConnections(now *config.Config) int {
+	if r.cfg.Milter.Workers > 0 {
+		return r.cfg.Milter.MaxConnections
+	}
+	return now.Milter.MaxConnections
+}
+
+// configured is the configuration in use.
+func (r *running) configured() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
 }
 
 // reloaded notes how a reload went.
@@ -110,8 +143,8 @@ func (r *running) status(ctx context.Context) *admin.Status {
 	r.mu.Unlock()
 	all := r.engine.tally(ctx)
 	s := &admin.Status{
-		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.listen,
-		Connections: admin.Connections{Open: all.Connections, Max: r.cfg.Milter.MaxConnections},
+		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.serving.names(),
+		Connections: admin.Connections{Open: all.Connections, Max: r.maxConnections(cfg)},
 		Verdicts:    all.Verdicts, MilterWorkers: all.Workers, Scripts: scriptStatus(r.engine.scriptStatus()), Reload: fault,
 		Queues: []admin.Queue{},
 	}

@@ -30,6 +30,18 @@ func openStore(cfg *config.Config, log *zap.Logger) (store.Store, error) {
 
 var errNoState = errors.New("there is no folder to keep state in: set state in [server] of pmilter.toml, or $STATE_DIRECTORY")
 
+// storeOpener opens the store of a configuration and has it used.
+type storeOpener func(*store.Switch, *config.Config, *zap.Logger) error
+
+func openStoreIn(w *store.Switch, cfg *config.Config, log *zap.Logger) error {
+	opened, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	w.Use(opened)
+	return nil
+}
+
 // systemState is where a server of the system keeps its state.
 const systemState = "/var/lib/pmilter"
 

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"pmilter/internal/store"
 )
@@ -26,14 +25,8 @@ type storeShare struct {
 // inherit serves the store to a worker that is about to be started, until that has
 // ended or ctx is done, and gives the worker's end.
 func (s *storeShare) inherit(ctx context.Context) (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := socketPair()
 	if err != nil {
-		return nil, fmt.Errorf("daemon: store for a worker: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "store")
-	ours, err := inheritedConn(uintptr(pair[0]))
-	if err != nil {
-		theirs.Close()
 		return nil, fmt.Errorf("daemon: store for a worker: %w", err)
 	}
 	s.serving.Go(func() {
@@ -50,8 +43,7 @@ func (s *Services) inheritStore() error {
 	if err != nil {
 		return fmt.Errorf("daemon: worker: store: %w", err)
 	}
-	_ = s.store.Close() // the one of a process alone
-	s.store = store.NewClient(conn)
+	s.store.Use(store.NewClient(conn)) // not the one of a process alone
 	return nil
 }
 

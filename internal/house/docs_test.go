@@ -28,7 +28,7 @@ type docBlock struct {
 func documents(t *testing.T) []string {
 	t.Helper()
 	names := []string{"README.md", "CHANGELOG.md"}
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "docker/*.md", "packaging/*.md"} {
 		found, err := filepath.Glob(filepath.Join(top(t), pattern))
 		if err != nil {
 			t.Fatal(err)

@@ -18,12 +18,14 @@ func layers() []layer {
 	return []layer{
 		{"cmd/pmilterd", []string{
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
-			"internal/span",             // what --since reads
+			"internal/manual", "internal/span", // what --since reads
 			"filter", "internal/milter", // what send, try and check show
 			"scripts", // what init writes
 		}},
 		{"scripts", nil},     // types for editors, embedded
 		{"integration", nil}, // only tests, of the real binary
+		{"packaging", nil},   // only tests, of what is handed out
+		{"docker", nil},      // only the test of the stack
 		{"bench", []string{"internal/milter", "internal/mta"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
@@ -55,6 +57,7 @@ func layers() []layer {
 		{"internal/mail", nil},
 		{"internal/prefork", nil},
 		{"internal/event", nil},
+		{"internal/manual", nil},
 		{"internal/span", nil},
 		{"internal/log", nil},
 		{"internal/match", nil},

@@ -47,22 +47,23 @@ func (t *timedReader) read(p []byte, at position) (int, error) {
 func (t *timedReader) extend(at position) error {
 	cfg := &t.c.srv.cfg
 	for {
+		limits := t.c.srv.limits.Load()
 		stopping := t.c.srv.closing()
 		if stopping && !t.inMessage && at == betweenFrames {
 			return errStopping
 		}
 		now := time.Now()
-		limit, reason := t.since.Add(cfg.IdleTimeout), errIdle
+		limit, reason := t.since.Add(limits.IdleTimeout), errIdle
 		if at != betweenFrames {
 			limit, reason = t.since.Add(cfg.FrameTimeout), errDribble
 		}
-		if first := t.born.Add(cfg.NegotiateTimeout); !t.negotiated && first.Before(limit) {
+		if first := t.born.Add(limits.negotiate); !t.negotiated && first.Before(limit) {
 			limit, reason = first, errSilent
 		}
 		if !now.Before(limit) {
 			return reason
 		}
-		next := now.Add(cfg.tick())
+		next := now.Add(limits.tick)
 		if limit.Before(next) {
 			next = limit
 		}
@@ -75,12 +76,6 @@ func (t *timedReader) extend(at position) error {
 			return nil
 		}
 	}
-}
-
-// tick is how far ahead a read deadline is armed. It must not be longer than
-// any limit: a limit that begins while a deadline is armed is then seen in time.
-func (c *Config) tick() time.Duration {
-	return min(c.FrameTimeout, c.IdleTimeout, c.NegotiateTimeout)
 }
 
 // writer writes to the network with a deadline that, too, is armed rarely: a

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -54,6 +55,7 @@ type unixListener struct {
 	*net.UnixListener
 	path  string
 	file  fs.FileInfo // what we put at path
+	ours  atomic.Bool // to remove
 	close func() error
 }
 
@@ -64,10 +66,16 @@ func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net:
 func (l *unixListener) Close() error { return l.close() }
 
 func (l *unixListener) closeOnce() error {
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
+	if l.ours.Load() && l.isThere() {
 		_ = os.Remove(l.path) // what stays is a stale socket, replaced at the next start
 	}
 	return l.UnixListener.Close()
+}
+
+// isThere tells whether our socket still has its path.
+func (l *unixListener) isThere() bool {
+	now, err := os.Lstat(l.path)
+	return err == nil && os.SameFile(now, l.file)
 }
 
 // listenUnix makes the socket in a private folder beside its path and moves it there.
@@ -88,6 +96,7 @@ func listenUnix(ctx context.Context, path string, o SocketOptions) (_ net.Listen
 	}
 	ln.SetUnlinkOnClose(false) // it would remove the wrong path
 	l := &unixListener{UnixListener: ln, path: path}
+	l.ours.Store(true)
 	l.close = sync.OnceValue(l.closeOnce)
 	if err := placeSocket(made, path, stale, o, &l.file); err != nil {
 		_ = ln.Close()
@@ -118,20 +127,7 @@ func bindUnix(ctx context.Context, dir, made string) (*net.UnixListener, error) 
 // placeSocket sets mode and group and moves the socket to its path. A free path
 // is taken by moveNew, so that of two servers that start at once one fails.
 func placeSocket(made, path string, stale bool, o SocketOptions, info *fs.FileInfo) (err error) {
-	if o.Group != "" {
-		gid, err := groupID(o.Group)
-		if err != nil {
-			return err
-		}
-		if err := os.Chown(made, -1, gid); err != nil {
-			return err
-		}
-	}
-	mode := o.Mode.Perm()
-	if o.Mode == 0 {
-		mode = 0o660
-	}
-	if err := os.Chmod(made, mode); err != nil {
+	if err := o.apply(made); err != nil {
 		return err
 	}
 	if *info, err = os.Lstat(made); err != nil {
@@ -141,6 +137,35 @@ func placeSocket(made, path string, stale bool, o SocketOptions, info *fs.FileIn
 		return os.Rename(made, path)
 	}
 	return moveNew(made, path)
+}
+
+// Check tells whether the group is known.
+func (o SocketOptions) Check() error {
+	if o.Group == "" {
+		return nil
+	}
+	if _, err := groupID(o.Group); err != nil {
+		return fmt.Errorf("milter: %w", err)
+	}
+	return nil
+}
+
+// apply gives the socket at path its group and mode.
+func (o SocketOptions) apply(path string) error {
+	if o.Group != "" {
+		gid, err := groupID(o.Group)
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(path, -1, gid); err != nil {
+			return err
+		}
+	}
+	mode := o.Mode.Perm()
+	if o.Mode == 0 {
+		mode = 0o660
+	}
+	return os.Chmod(path, mode)
 }
 
 // checkSocket tells whether a stale socket is at path. An error says why path
@@ -207,5 +232,6 @@ func systemdListeners() ([]net.Listener, error) {
 		}
 		lns = append(lns, ln)
 	}
-	return lns, nil
+	// sd_listen_fds(3): once. The numbers are free for other files now.
+	return lns, errors.Join(os.Unsetenv("LISTEN_PID"), os.Unsetenv("LISTEN_FDS"), os.Unsetenv("LISTEN_FDNAMES"))
 }

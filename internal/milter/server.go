@@ -40,7 +40,6 @@ func (c *Config) setDefaults() {
 	}
 	def(&c.IdleTimeout, time.Hour)
 	def(&c.NegotiateTimeout, time.Minute)
-	c.NegotiateTimeout = min(c.NegotiateTimeout, c.IdleTimeout)
 	def(&c.FrameTimeout, time.Minute)
 	def(&c.WriteTimeout, time.Minute)
 	def(&c.ProgressEvery, 5*time.Second)
@@ -63,7 +62,8 @@ var ErrServerClosed = errors.New("milter: server closed")
 // Server serves milter connections. Its methods are safe for concurrent use.
 type Server struct {
 	cfg    Config
-	slots  chan struct{} // one for each connection that is served
+	limits atomic.Pointer[Limits]
+	slots  slots
 	blocks blockPool
 	phase  atomic.Int32
 	lastID atomic.Uint64
@@ -86,14 +86,53 @@ const (
 // NewServer makes a server that serves nothing yet.
 func NewServer(cfg Config) *Server {
 	cfg.setDefaults()
-	return &Server{
+	s := &Server{
 		cfg:       cfg,
-		slots:     make(chan struct{}, cfg.MaxConnections),
 		stopping:  make(chan struct{}),
 		empty:     make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
 	}
+	s.setLimits(&cfg)
+	return s
+}
+
+// Limits are the fields of Config of the same names, as they are now.
+type Limits struct {
+	MaxConnections int
+	IdleTimeout    time.Duration
+	DrainTimeout   time.Duration
+
+	negotiate time.Duration
+	tick      time.Duration
+}
+
+// Configure changes the limits, also for connections that are open: these may notice
+// a shorter idle timeout only after FrameTimeout. More connections than there may be
+// now are served on. Zero fields have the defaults of Config.
+func (s *Server) Configure(l Limits) {
+	cfg := s.cfg
+	cfg.MaxConnections, cfg.IdleTimeout, cfg.DrainTimeout = l.MaxConnections, l.IdleTimeout, l.DrainTimeout
+	cfg.setDefaults()
+	s.setLimits(&cfg)
+}
+
+func (s *Server) setLimits(c *Config) {
+	negotiate := min(c.NegotiateTimeout, c.IdleTimeout)
+	s.limits.Store(&Limits{
+		MaxConnections: c.MaxConnections, IdleTimeout: c.IdleTimeout, DrainTimeout: c.DrainTimeout, negotiate: negotiate,
+		// A read deadline is armed that far ahead. It must not be longer than any limit: a
+		// limit that begins while a deadline is armed is then seen in time.
+		tick: min(c.FrameTimeout, c.IdleTimeout, negotiate),
+	})
+	s.slots.allow(c.MaxConnections)
+}
+
+// Listeners is the number of listeners from which connections are taken.
+func (s *Server) Listeners() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listeners)
 }
 
 // Connections is the number of connections that are served now.
@@ -108,8 +147,8 @@ func (s *Server) Connections() int {
 func (s *Server) Accepted() uint64 { return s.lastID.Load() }
 
 // Serve takes connections from ln until Shutdown is called (ErrServerClosed) or
-// ctx is done (its error), and closes ln. What it took is served on, whatever
-// ends Serve. name is what Conn.Listener tells. Many listeners may be served at
+// ctx is done (its error), and closes ln. What it took is served on if ctx ended
+// it, so a connection that was accepted is never dropped then. name is what Conn.Listener tells. Many listeners may be served at
 // once; they share the limit of connections.
 //
 // A failing Accept is tried again, at growing intervals: out of file
@@ -134,7 +173,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, name string) error 
 // ServeConn serves one connection, in the caller's goroutine unless it is
 // usurped, and closes it. Of a server that stops it is closed at once.
 func (s *Server) ServeConn(nc net.Conn, name string) {
-	if s.takeSlot(context.Background()) != nil {
+	if s.slots.take(context.Background(), s.stopping) != nil {
 		_ = nc.Close() // the server stops
 		return
 	}
@@ -147,30 +186,22 @@ func (s *Server) ServeConn(nc net.Conn, name string) {
 // listeners wait for a connection with one slot free. Only that rare case holds
 // a connection that is accepted and not served.
 func (s *Server) accept(ctx context.Context, ln net.Listener) (net.Conn, error) {
-	if err := s.takeSlot(ctx); err != nil {
+	if err := s.slots.take(ctx, s.stopping); err != nil {
 		return nil, err
 	}
-	<-s.slots
+	s.slots.free()
 	nc, err := s.acceptRetry(ctx, ln)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.takeSlot(ctx); err != nil {
-		_ = nc.Close() // the server stops
+	switch err := s.slots.take(ctx, s.stopping); {
+	case errors.Is(err, ErrServerClosed):
+		_ = nc.Close()
 		return nil, err
+	case err != nil:
+		s.slots.force() // only the listener ends: who has come is served
 	}
 	return nc, nil
-}
-
-func (s *Server) takeSlot(ctx context.Context) error {
-	select {
-	case s.slots <- struct{}{}:
-		return nil
-	case <-s.stopping:
-		return ErrServerClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (s *Server) acceptRetry(ctx context.Context, ln net.Listener) (net.Conn, error) {
@@ -224,10 +255,10 @@ func (s *Server) admit(nc net.Conn, name string) *runner {
 	s.mu.Unlock()
 	if late {
 		_ = nc.Close() // the MTA tries again elsewhere or later
-		<-s.slots
+		s.slots.free()
 		return nil
 	}
-	_ = nc.SetReadDeadline(r.input.born.Add(s.cfg.tick())) // if it fails, so does the first read
+	_ = nc.SetReadDeadline(r.input.born.Add(s.limits.Load().tick)) // if it fails, so does the first read
 	return r
 }
 
@@ -240,7 +271,7 @@ func (s *Server) remove(c *Conn) {
 	if last {
 		close(s.empty)
 	}
-	<-s.slots
+	s.slots.free()
 }
 
 func (s *Server) addListener(ln net.Listener) bool {

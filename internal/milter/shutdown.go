@@ -29,7 +29,7 @@ const stuckGrace = time.Second
 // come back from a call.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.beginDrain()
-	if s.wait(ctx, s.cfg.DrainTimeout) {
+	if s.wait(ctx, s.limits.Load().DrainTimeout) {
 		return nil
 	}
 	if ctx.Err() == nil {

@@ -275,4 +275,4 @@ func (e *expiries) Pop() any {
 }
 
 // NeverWaits tells that calls need no goroutine of their own.
-func (m *Memory) NeverWaits() {}
+func (m *Memory) NeverWaits() bool { return true }

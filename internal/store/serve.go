@@ -36,7 +36,9 @@ const (
 //	s := store.NewClient(theirs)
 //
 // Redis is shared as it is: a child opens it by itself.
-func Serve(ctx context.Context, conn net.Conn, s Store) error {
+//
+// held is what the Client's process holds in s already.
+func Serve(ctx context.Context, conn net.Conn, s Store, held ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -44,7 +46,7 @@ func Serve(ctx context.Context, conn net.Conn, s Store) error {
 	p := &peer{store: s, out: newOutbox(conn, stuck), slots: make(chan struct{}, maxInFlight), holds: make(chan request, maxInFlight)}
 	var writing, holding sync.WaitGroup
 	writing.Go(p.out.run)
-	holding.Go(func() { p.hold(ctx) })
+	holding.Go(func() { p.hold(ctx, held) })
 	err := p.read(ctx, conn)
 	cancel() // nobody waits for an answer any more
 	p.working.Wait()
@@ -99,8 +101,11 @@ func (p *peer) read(ctx context.Context, conn net.Conn) error {
 }
 
 // hold does what is to be done in order, and releases in the end what is held.
-func (p *peer) hold(ctx context.Context) {
+func (p *peer) hold(ctx context.Context, already []string) {
 	held := map[string]struct{}{}
+	for _, holder := range already {
+		held[holder] = struct{}{}
+	}
 	for r := range p.holds {
 		if r.op == opRelease {
 			p.store.Release(r.holder)
