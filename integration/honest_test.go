@@ -22,6 +22,7 @@ type honestClients struct {
 	slowest        atomic.Int64  // nanoseconds
 	pause          time.Duration // between two messages of a client
 	fault          atomic.Pointer[error]
+	why            lockedBuffer // what put messages off, a line each
 }
 
 func startHonest(t *testing.T, addr string, clients int, pause time.Duration) *honestClients {
@@ -68,6 +69,7 @@ func (h *honestClients) send(addr string) {
 				break
 			}
 			h.putOff.Add(1)
+			fmt.Fprintf(&h.why, "%s %v\n", time.Now().Format("15:04:05.000"), err)
 			if time.Since(begin) > patience {
 				err = fmt.Errorf("an honest message was never taken: %w", err)
 				h.fault.Store(&err)
