@@ -29,7 +29,7 @@ func TestCrowd(t *testing.T) {
 		scripts:  one(stamp + "\nexport function connect(session) {}\nexport function helo(session) {}"),
 		settings: map[string]string{"milter.max_connections": "12000", "milter.drain_timeout": `"1s"`},
 	})
-	honest := startHonest(t, addr, 2)
+	honest := startHonest(t, addr, 2, 5*time.Millisecond)
 	honest.await(t, 20)
 	before := anonymous(s.cmd.Process.Pid)
 

@@ -30,7 +30,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	m := startMTA(t, map[string]string{
 		"milter_default_action": "tempfail", "minimal_backoff_time": "1s", "maximal_backoff_time": "1s", "queue_run_delay": "1s",
 	})
-	s := m.serve(t, one(stamp), nil)
+	s := m.serve(t, one(stamp), map[string]string{"milter.workers": "2"})
 
 	told := m.sendWhile(t, 4, func() { s.kill() }, func() { s.start(false) })
 	if n := len(told.unknown); n > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,14 +19,15 @@ type honestClients struct {
 	stop           chan struct{}
 	clients        sync.WaitGroup
 	passed, putOff atomic.Int64
-	mu             sync.Mutex
-	took           []time.Duration
-	fault          error
+	slowest        atomic.Int64  // nanoseconds
+	pause          time.Duration // between two messages of a client
+	fault          atomic.Pointer[error]
+	why            lockedBuffer // what put messages off, a line each
 }
 
-func startHonest(t *testing.T, addr string, clients int) *honestClients {
+func startHonest(t *testing.T, addr string, clients int, pause time.Duration) *honestClients {
 	t.Helper()
-	h := &honestClients{stop: make(chan struct{})}
+	h := &honestClients{stop: make(chan struct{}), pause: pause}
 	for range clients {
 		h.clients.Go(func() { h.send(addr) })
 	}
@@ -48,7 +48,7 @@ func (h *honestClients) send(addr string) {
 				session.Close(ctx)
 			}
 			return
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(h.pause):
 		}
 		begin := time.Now()
 		for try := 0; ; try++ {
@@ -69,18 +69,18 @@ func (h *honestClients) send(addr string) {
 				break
 			}
 			h.putOff.Add(1)
+			fmt.Fprintf(&h.why, "%s %v\n", time.Now().Format("15:04:05.000"), err)
 			if time.Since(begin) > patience {
-				h.mu.Lock()
-				h.fault = fmt.Errorf("an honest message was never taken: %w", err)
-				h.mu.Unlock()
+				err = fmt.Errorf("an honest message was never taken: %w", err)
+				h.fault.Store(&err)
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
 		h.passed.Add(1)
-		h.mu.Lock()
-		h.took = append(h.took, time.Since(begin))
-		h.mu.Unlock()
+		took := int64(time.Since(begin))
+		for top := h.slowest.Load(); took > top && !h.slowest.CompareAndSwap(top, took); top = h.slowest.Load() {
+		}
 	}
 }
 
@@ -104,16 +104,12 @@ func (h *honestClients) end(t *testing.T) {
 	}
 	close(h.stop)
 	h.clients.Wait()
-	if h.fault != nil {
-		t.Error(h.fault)
+	if err := h.fault.Load(); err != nil {
+		t.Error(*err)
 	}
 }
 
-func (h *honestClients) worst() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Max(append([]time.Duration{0}, h.took...))
-}
+func (h *honestClients) worst() time.Duration { return time.Duration(h.slowest.Load()) }
 
 // dialAs begins an SMTP session of a client with that name.
 func dialAs(ctx context.Context, addr, name string) (*milterclient.Session, error) {

@@ -70,13 +70,13 @@ func TestHostileScripts(t *testing.T) {
 		listen:  []string{"unix:" + filepath.Join(shortDir(t), "m.sock")},
 		scripts: map[string]string{"10-hostile.js": hostileScript},
 		settings: map[string]string{
-			"milter.drain_timeout": `"2s"`,
-			"handler.memory":       fmt.Sprintf("%q", strconv.Itoa(hostileMemory>>20)+"MiB"), "handler.max_value": `"16MiB"`,
+			"milter.workers": "2", "milter.drain_timeout": `"2s"`,
+			"handler.memory": fmt.Sprintf("%q", strconv.Itoa(hostileMemory>>20)+"MiB"), "handler.max_value": `"16MiB"`,
 			"handler.cpu": `"300ms"`, "handler.timeout": `"1s"`, "handler.eom_timeout": `"1s"`,
 		},
 	})
 	memory := watchMemory(t, s)
-	honest := startHonest(t, s.listen[0], 8)
+	honest := startHonest(t, s.listen[0], 8, 5*time.Millisecond)
 	honest.await(t, 50)
 
 	var lost atomic.Int64
@@ -105,6 +105,7 @@ func TestHostileScripts(t *testing.T) {
 	honest.end(t)
 	t.Logf("%d strikes, %d cost their process; honest messages: %d, worst %v, put off %d times; memory of a process at most %d MiB",
 		len(strikes()), lost.Load(), honest.passed.Load(), honest.worst(), honest.putOff.Load(), memory()>>20)
+	t.Logf("put off:\n%s", honest.why.String())
 	if worst := honest.worst(); worst > lateness*busy {
 		t.Errorf("an honest message took %v", worst)
 	}

@@ -121,7 +121,7 @@ func TestProtocolBrokenAtEachStep(t *testing.T) {
 	addr := freeListen(t)
 	s := startServer(t, serverConfig{listen: []string{addr}, scripts: one(stamp)})
 	before := descriptors(t, s)
-	honest := startHonest(t, addr, 2)
+	honest := startHonest(t, addr, 2, 5*time.Millisecond)
 	honest.await(t, 10)
 
 	steps := make(chan func())
