@@ -25,7 +25,7 @@ DIST       := $(TMP)/dist
 TSC   := $(TMP)/types/node_modules/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test scripts types stack-test lint fmt fuzz bench bench-queue microbench check tidy clean deps man dist deb
+.PHONY: help run build test scripts types stack-test lint fmt fuzz bench bench-queue microbench bench-compare check tidy clean deps man dist deb
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -96,12 +96,12 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-# Whole servers side by side, for some minutes: see docs/performance.md and bench/run,
-# which knows LOAD (flags of bench/load) and PEERS. As root, what is missing of Debian's
+# Whole servers side by side, some minutes: see docs/performance.md. RUN has flags of
+# bench/run: RUN="-rounds 9 -only throughput". As root, what is missing of Debian's
 # packages is installed first.
-bench: build ## messages a second against null filters in C and Go
+bench: build ## every figure of docs/performance.md beside its target, against filters in C, Python and Go
 	@[ -e /usr/include/libmilter/mfapi.h ] || [ "$$(id -u)" != 0 ] || .ci/deps.sh
-	@GO="$(GO)" CC="$(CC)" LOAD="$(LOAD)" PEERS="$(PEERS)" bench/run
+	@GO="$(GO)" CC="$(CC)" $(GO) run ./bench/run $(RUN)
 
 # On the disk of this folder: on tmpfs a sync is nothing.
 bench-queue: build ## queued messages a second; jobs a second against a fork and exec for each mail
@@ -109,12 +109,14 @@ bench-queue: build ## queued messages a second; jobs a second against a fork and
 	TMPDIR=$(CURDIR)/$(TMP) $(GO) test -run '^$$' -bench Put -benchtime 11x ./internal/queue
 	$(GO) run ./bench/queue $(QUEUE)
 
-# A speed claim cites benchstat over ten runs: make microbench > old.txt, then
-# make microbench > new.txt, tmp/bin/benchstat old.txt new.txt
+# A speed claim cites benchstat over ten runs, of both revisions in turn: make bench-compare
 microbench: $(TOOLS) ## the Go benchmarks, COUNT (10) times, with a summary
 	@mkdir -p $(TMP)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee $(TMP)/bench.txt
 	$(BIN)/benchstat $(TMP)/bench.txt
+
+bench-compare: $(TOOLS) ## the Go benchmarks of commit BASE and of what lies here, in turn: make bench-compare BASE=main
+	@GO="$(GO)" BENCH='$(BENCH)' COUNT='$(COUNT)' BENCHSTAT="$(CURDIR)/$(BIN)/benchstat" bench/compare "$(BASE)" $(if $(filter-out ./...,$(PKG)),$(PKG))
 
 # ---- to hand it out
 

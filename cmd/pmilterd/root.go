@@ -52,6 +52,7 @@ func (a *app) commands() []*cobra.Command {
 		newTestCommand(a),
 		newInitCommand(a),
 		newSendCommand(a),
+		newBenchCommand(a),
 		newStatusCommand(a),
 		newExplainCommand(a),
 		newWorkerCommand(),

@@ -60,7 +60,7 @@ func newSendCommand(a *app) *cobra.Command {
 func (a *app) send(ctx context.Context, f *sendFlags, files []string) error {
 	addr, err := milterAddr(f.to) //nolint:contextcheck // looks a port up in a local file at most
 	if err != nil {
-		return err
+		return usagef("--to: %w", err)
 	}
 	tx, err := f.transaction()
 	if err != nil {
@@ -101,10 +101,10 @@ func (a *app) send(ctx context.Context, f *sendFlags, files []string) error {
 func milterAddr(s string) (milter.Addr, error) {
 	addr, err := milter.ParseAddr(s)
 	if err != nil {
-		return addr, usagef("--to: %w", err)
+		return addr, err
 	}
 	if addr.Network == "systemd" {
-		return addr, usagef("--to: %q is no address to connect to", s)
+		return addr, fmt.Errorf("%q is no address to connect to", s)
 	}
 	// To listen on every address is to be found on the loopback.
 	if port, ok := strings.CutPrefix(addr.Address, "0.0.0.0:"); ok {

@@ -19,6 +19,7 @@ func layers() []layer {
 		{"cmd/pmilterd", []string{
 			"internal/daemon", "internal/playground", "internal/mta", "internal/config", "internal/log",
 			"internal/manual", "internal/span", // what --since reads
+			"internal/load",             // bench
 			"filter", "internal/milter", // what send, try and check show
 			"scripts", // what init writes
 		}},
@@ -26,7 +27,7 @@ func layers() []layer {
 		{"integration", nil}, // only tests, of the real binary
 		{"packaging", nil},   // only tests, of what is handed out
 		{"docker", nil},      // only the test of the stack
-		{"bench", []string{"internal/milter", "internal/mta"}},
+		{"bench", []string{"internal/load", "internal/milter"}},
 		{"internal/daemon", []string{
 			"internal/jobs", "script", "filter", "internal/testbed", "internal/metrics", "internal/auth", "internal/playground", "internal/mta", "internal/queue", "internal/admin", "internal/store", "internal/decisions",
 			"internal/config", "internal/milter", "internal/prefork", "internal/serving", "internal/event", "internal/log", "internal/spool",
@@ -41,6 +42,7 @@ func layers() []layer {
 		{"filter", []string{"internal/milter", "internal/mail", "internal/mailedit"}},
 		{"internal/playground", []string{"internal/mta", "internal/milter", "internal/maildir"}},
 		{"internal/mta", []string{"internal/milter"}},
+		{"internal/load", []string{"internal/milter"}},
 		{"internal/auth", []string{"internal/mail"}}, // who From names
 		{"internal/queue", []string{"internal/event"}},
 		{"internal/admin", nil},
@@ -84,7 +86,7 @@ func owners() []owned {
 		{"github.com/dop251/goja", []string{"script"}, false},
 		{"github.com/dlclark/regexp2", []string{"script"}, false},
 		{"github.com/evanw/esbuild", []string{"script"}, false},
-		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta", "bench"}, true},
+		{"github.com/emersion/go-milter", []string{"internal/milter", "filter", "internal/mta", "internal/load", "bench"}, true},
 		{"github.com/emersion/go-smtp", []string{"internal/playground", "internal/mailout"}, true},
 		{"github.com/emersion/go-message", []string{"internal/mail"}, true},
 		{"github.com/emersion/go-msgauth", []string{"internal/auth"}, true},
