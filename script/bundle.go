@@ -3,7 +3,6 @@ package script
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -131,16 +130,9 @@ func (b *builder) internal(err error) *bundle {
 // options is how esbuild is to bundle: in memory, one plain script, with what
 // goja lacks written in other words.
 func (b *builder) options(plugin *importer) api.BuildOptions {
-	entry := ""
-	list := ""
-	for i, f := range b.files {
-		entry += fmt.Sprintf("import * as s%d from %s;\n", i, jsString(f.real))
-		list += fmt.Sprintf("s%d, ", i)
-	}
-	entry += outName + " = [" + list + "];\n"
 	return api.BuildOptions{
 		Stdin: &api.StdinOptions{
-			Contents: entry, ResolveDir: b.real, Sourcefile: entryName, Loader: api.LoaderJS,
+			Contents: b.entry(), ResolveDir: b.real, Sourcefile: entryName, Loader: api.LoaderJS,
 		},
 		Bundle: true, Write: false, Format: api.FormatIIFE, Platform: api.PlatformNeutral, Target: api.ES2017,
 		Supported:     nativeSyntax(),
