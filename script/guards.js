@@ -106,23 +106,25 @@ const replace = (name, original, wrapper, prototype) => {
 }
 
 //@ Set Map
-{
-  const guard = (P, n) => {
-    const { keys, values, entries } = P;
-    const large = (o) => { if (o != null && o.size > LEN) tooLarge("number of elements to iterate"); };
-    const w = {
-      keys() { large(this); return apply(keys, this, []); },
-      values() { large(this); return apply(values, this, []); },
-      entries() { large(this); return apply(entries, this, []); },
-    };
-    P.values = w.values;
-    P.entries = w.entries;
-    P.keys = keys === values ? w.values : w.keys;
-    P[ITERATOR] = n === 1 ? w.values : w.entries;
+const iterable = (P, n) => {
+  const { keys, values, entries } = P;
+  const large = (o) => { if (o != null && o.size > LEN) tooLarge("number of elements to iterate"); };
+  const w = {
+    keys() { large(this); return apply(keys, this, []); },
+    values() { large(this); return apply(values, this, []); },
+    entries() { large(this); return apply(entries, this, []); },
   };
-  guard(Set.prototype, 1);
-  guard(Map.prototype, 2);
-}
+  P.values = w.values;
+  P.entries = w.entries;
+  P.keys = keys === values ? w.values : w.keys;
+  P[ITERATOR] = n === 1 ? w.values : w.entries;
+};
+
+//@ Set
+iterable(Set.prototype, 1);
+
+//@ Map
+iterable(Map.prototype, 2);
 
 //@ yield
 {
