@@ -77,7 +77,7 @@ func (c *Conn) begin() {
 	c.session = &Session{ID: newID(), Listener: c.wire.Listener(), mta: c.wire.Negotiated(), notes: new(notes), spool: c.o.Spool}
 	c.session.ofConnection = c.session.notes
 	c.session.Client.Family = "unknown"
-	c.log = c.o.Log.With(zap.String("session", c.session.ID))
+	c.log = c.o.Log.WithLazy(zap.String("session", c.session.ID)) // most connections log nothing
 	clear(c.states)
 	c.heard, c.spent, c.queued = false, 0, nil
 	c.dropped, c.resume = false, nil

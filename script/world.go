@@ -64,7 +64,7 @@ func openWorld(s *Set, session *filter.Session, first *filter.Call, tests *testW
 	w.rt.SetTimeSource(func() time.Time { return w.clock.Now() })
 	w.rt.SetPromiseRejectionTracker(w.trackRejection)
 	if session != nil {
-		w.log = w.log.With(zap.String(s.sessionField(), session.ID))
+		w.log = w.log.WithLazy(zap.String(s.sessionField(), session.ID)) // most worlds log nothing
 	}
 	s.o.watchdog.add(w)
 	if err := w.start(); err != nil {
