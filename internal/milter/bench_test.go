@@ -133,3 +133,26 @@ func BenchmarkMacrosGet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkParse is what a payload costs beyond its frame.
+func BenchmarkParse(b *testing.B) {
+	path := []byte("<sender@example.org>\x00SIZE=10000\x00BODY=8BITMIME\x00")
+	header := []byte("Subject\x00A plain mail of the usual size\x00")
+	connect := []byte("client.example.org\x004\x9c\x40192.0.2.7\x00")
+	macros := []byte("Mi\x004XyZ12345Q\x00{mail_addr}\x00a@example.org\x00{mail_host}\x00example.org\x00{mail_mailer}\x00smtp\x00")
+	for name, parse := range map[string]func() error{
+		"path":    func() error { _, _, err := parsePath(path); return err },
+		"header":  func() error { _, _, err := parseHeader(header); return err },
+		"connect": func() error { _, err := parseConnect(connect); return err },
+		"macros":  func() error { return new(Macros).set(macros) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := parse(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
