@@ -20,6 +20,9 @@ import (
 // the threshold.
 const budget = 16 << 20
 
+// page is the unit in which Go's runtime allocates what is larger than 32 KiB.
+const page = 8 << 10
+
 // Spool makes bodies. Safe for concurrent use.
 type Spool struct {
 	threshold int64
@@ -77,6 +80,11 @@ func (b *Body) fits(n int) bool {
 		return true
 	}
 	grown := max(size, int(min(2*int64(room), b.spool.threshold)))
+	if grown > 4*page {
+		// Go allocates pages. Chunks are of 65535 bytes: doubling that, a body of
+		// 256 KiB would need room for twice as much because of its last four bytes.
+		grown = (grown + page - 1) / page * page
+	}
 	if more := int64(grown - room); b.spool.held.Add(more) > budget {
 		b.spool.held.Add(-more)
 		return false

@@ -108,3 +108,20 @@ func TestNoFolder(t *testing.T) {
 		t.Error("a body without a place was taken")
 	}
 }
+
+// TestRoomOfChunks: a body of 256 KiB, which comes in chunks of 65535 bytes, takes
+// no more room than that.
+func TestRoomOfChunks(t *testing.T) {
+	b := spool.New(1<<20, t.TempDir()).NewBody()
+	defer b.Close()
+	for left := 256 << 10; left > 0; {
+		n, err := b.Write(make([]byte, min(left, 65535)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left -= n
+	}
+	if held := spool.Held(b); held != 256<<10 {
+		t.Errorf("256 KiB take %d bytes", held)
+	}
+}
