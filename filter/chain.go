@@ -87,7 +87,7 @@ func (c *Conn) askOne(i int, p Phase) decision {
 	d := decision{verdict: v, phase: p, script: i, fault: fault}
 	if fault != nil {
 		c.session.notes.list = c.before.notes
-		c.faulted(i, fault)
+		c.faulted(i, p, fault)
 		d.verdict = c.onError(i, fault)
 		if !d.verdict.Refuses() {
 			c.asideFault(p, fault)
@@ -195,9 +195,9 @@ func (c *Conn) open() error {
 	return nil
 }
 
-// faulted logs and counts a fault of script i.
-func (c *Conn) faulted(i int, fault *ScriptError) {
-	c.meter.Failed(i, fault.Phase, fault.Kind)
+// faulted logs and counts a fault of script i in a phase.
+func (c *Conn) faulted(i int, p Phase, fault *ScriptError) {
+	c.meter.Failed(i, p, fault.Kind)
 	c.logFault(fault)
 }
 
@@ -275,7 +275,7 @@ func (c *Conn) tell(p Phase) {
 		}
 		fault := c.judge(i, p, v, err)
 		if fault != nil {
-			c.faulted(i, fault)
+			c.faulted(i, p, fault)
 			c.asideFault(p, fault)
 		}
 		if m := c.session.Message; m != nil && (fault != nil || c.list[i].Observe) {

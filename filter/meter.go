@@ -69,10 +69,23 @@ func (f *Filter) Worlds() Worlds {
 // noMeter counts nothing.
 type noMeter struct{}
 
-func (noMeter) Arrived(Phase)                            {}
-func (noMeter) Received(int64)                           {}
-func (noMeter) Opened(time.Duration)                     {}
-func (noMeter) Scripts([]Script) ScriptsMeter            { return noMeter{} }
-func (noMeter) Called(int, Phase, time.Duration)         {}
-func (noMeter) Failed(int, Phase, FaultKind)             {}
-func (noMeter) Decided(_ int, _ Phase, _ Action, _ bool) {}
+// Arrived implements Meter, as do the others below.
+func (noMeter) Arrived(Phase) {}
+
+// Received is no one's business.
+func (noMeter) Received(int64) {}
+
+// Opened neither.
+func (noMeter) Opened(time.Duration) {}
+
+// Scripts counts nothing of scripts.
+func (noMeter) Scripts([]Script) ScriptsMeter { return noMeter{} }
+
+// Called implements ScriptsMeter, as do the others below.
+func (noMeter) Called(int, Phase, time.Duration) {}
+
+// Failed is no one's business.
+func (noMeter) Failed(int, Phase, FaultKind) {}
+
+// Decided neither.
+func (noMeter) Decided(int, Phase, Action, bool) {}

@@ -20,7 +20,7 @@ func (c *Conn) overrun(fault *ScriptError) {
 	c.f.worlds.dropped.Add(1)
 	c.meter.Called(c.call.Script, c.call.Phase, time.Since(c.since))
 	if c.call.Phase == Abort || c.call.Phase == Close {
-		c.faulted(c.call.Script, fault) // nobody is asked anew, so nobody else logs it
+		c.faulted(c.call.Script, c.call.Phase, fault) // nobody is asked anew, so nobody else logs it
 		c.asideFault(c.call.Phase, fault)
 	}
 	if !c.wire.Usurp(c.successor(fault)) && c.call.Phase != Close {
