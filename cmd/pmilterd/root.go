@@ -55,6 +55,7 @@ func (a *app) commands() []*cobra.Command {
 		newBenchCommand(a),
 		newStatusCommand(a),
 		newExplainCommand(a),
+		newTopCommand(a),
 		newWorkerCommand(),
 		newQueueCommand(a),
 		newManCommand(a),

@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +19,9 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Ask the running server: connections, verdicts, scripts, queues, workers",
 		Long: "Ask the running server about itself, over its control socket. The configuration says\n" +
-			"where that is ([server] runtime); without it the usual places are tried.",
+			"where that is ([server] runtime); without it the usual places are tried.\n\n" +
+			"What is wrong comes first: !! keeps mail, an edit or a queue from what it should do,\n" +
+			"! is worth a look. Rates are those since the start; top shows those of the last seconds.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadConfig()
@@ -38,114 +37,15 @@ func newStatusCommand(a *app) *cobra.Command {
 				out.SetIndent("", "  ")
 				return out.Encode(s)
 			}
-			writeStatus(a.stdout, s, time.Now())
-			return nil
+			p, now := a.newPage(), time.Now()
+			(&reading{Status: s, now: now, passed: now.Sub(s.Started)}).show(p)
+			_, err = io.WriteString(a.stdout, p.b.String())
+			return err
 		},
 	}
 	a.configFlag(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
-}
-
-// writeStatus is for people.
-func writeStatus(w io.Writer, s *daemon.Status, now time.Time) {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
-	row("server", "pmilterd %s, pid %d, up %s", s.Version, s.PID, lasted(now.Sub(s.Started)))
-	row("config", "%s", or(s.Config, "none: the defaults"))
-	row("listen", "%s", strings.Join(s.Listen, " "))
-	row("connections", "%d of at most %d", s.Connections.Open, s.Connections.Max)
-	row("verdicts", "%s", counts(s.Verdicts))
-	row("scripts", "%s, loaded %s ago%s", or(s.Scripts.Version, "none"), lasted(now.Sub(s.Scripts.Loaded)), failedLoads(s.Scripts.Failed))
-	if s.Scripts.Error != nil {
-		for line := range strings.SplitSeq(s.Scripts.Error.Message, "\n") {
-			row("", "last load: %s", line)
-		}
-	}
-	if s.Reload != nil {
-		for line := range strings.SplitSeq(s.Reload.Message, "\n") {
-			row("", "last reload: %s", line)
-		}
-	}
-	_ = t.Flush() // the writer is a terminal or a pipe
-	writeMilterWorkers(w, s)
-	writeQueues(w, s.Queues, now)
-}
-
-func writeQueues(w io.Writer, queues []daemon.QueueStatus, now time.Time) {
-	if len(queues) == 0 {
-		return
-	}
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "\nqueue\twaiting\trunning\tdelayed\tfailed\toldest\tdone\tworkers\tscript")
-	for _, q := range queues {
-		oldest, workers, script := "-", "-", "-"
-		if q.Oldest != nil {
-			oldest = lasted(time.Duration(*q.Oldest * float64(time.Second)))
-		}
-		if q.Pool != nil {
-			workers = fmt.Sprintf("%d of %d-%d", len(q.Pool.Workers), q.Pool.Min, q.Pool.Max)
-		}
-		if q.Scripts != nil {
-			script = q.Scripts.Version
-		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%d\t%s\t%s\n",
-			q.Name, q.Waiting, q.Running, q.Delayed, q.Failed, oldest, q.Jobs.Done, workers, script)
-	}
-	_ = t.Flush()
-	for _, q := range queues {
-		tell := func(what string, f *daemon.FaultStatus) {
-			if f != nil {
-				fmt.Fprintf(w, "queue %s: %s: %s\n", q.Name, what, printable(strings.ReplaceAll(f.Message, "\n", "; ")))
-			}
-		}
-		tell("cannot be read", q.Fault)
-		if q.Scripts != nil {
-			tell("last load", q.Scripts.Error)
-		}
-		if q.Pool != nil {
-			tell("workers cannot be started", q.Pool.Fault)
-		}
-	}
-	writeWorkers(w, queues)
-}
-
-// writeWorkers is the scoreboard.
-func writeWorkers(w io.Writer, queues []daemon.QueueStatus) {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	head := "\npid\tqueue\tstate\tfor\tjobs\tmemory\tevent"
-	for _, q := range queues {
-		if q.Pool == nil {
-			continue
-		}
-		for _, p := range q.Pool.Workers {
-			if head != "" {
-				fmt.Fprintln(t, head)
-				head = ""
-			}
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%.1f MiB\t%s\n", p.PID, q.Name, p.State,
-				lasted(time.Duration(p.Seconds*float64(time.Second))), p.Jobs, float64(p.Memory)/(1<<20), printable(p.Event))
-		}
-	}
-	_ = t.Flush()
-}
-
-func failedLoads(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d loads failed", n)
-}
-
-// counts is a map of numbers in one line.
-func counts(m map[string]int64) string {
-	var list []string
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		list = append(list, fmt.Sprintf("%s %d", key, m[key]))
-	}
-	return or(strings.Join(list, ", "), "none yet")
 }
 
 func or(s, otherwise string) string {

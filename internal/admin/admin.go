@@ -1,5 +1,6 @@
-// Package admin answers what a running server is asked about itself, over a private
-// unix socket: HTTP, one resource, JSON. It does not know where the answers come from.
+// Package admin answers what a running server is asked about itself: over a private
+// unix socket, which has one resource, and to monitors on the network (Site), read-only
+// and within bounds. It does not know where the answers come from.
 package admin
 
 import (
@@ -28,6 +29,34 @@ type Status struct {
 	Queues      []Queue          `json:"queues"`
 	// MilterWorkers are the processes that serve MTAs; null when it is one, the server's own.
 	MilterWorkers *MilterWorkers `json:"milter_workers"`
+
+	Draining    bool      `json:"draining"`        // it stops: no new connections
+	NotReady    string    `json:"not_ready"`       // why /readyz says so; "" when it does not
+	Messages    int64     `json:"messages"`        // that arrived whole, since the start
+	Handlers    []Handler `json:"handlers"`        // by script
+	Worlds      Worlds    `json:"worlds"`          // of JavaScript
+	StoreErrors int64     `json:"store_errors"`    // of what scripts asked of the store
+	DNSErrors   int64     `json:"dns_errors"`      // likewise of the DNS
+	LastReload  time.Time `json:"last_reload"`     // of the configuration; the start when there was none
+	Reloads     int       `json:"reloads"`         // that were tried
+	Measured    *Fault    `json:"measuring_error"` // why figures are missing; null when none are
+}
+
+// Handler is what the handlers of a script did since the start.
+type Handler struct {
+	Script   string           `json:"script"`
+	Calls    int64            `json:"calls"`
+	Errors   int64            `json:"errors"`
+	P50      float64          `json:"p50_seconds"` // estimates, of all phases together
+	P99      float64          `json:"p99_seconds"`
+	Verdicts map[string]int64 `json:"verdicts"` // that it decided
+}
+
+// Worlds is the JavaScript worlds of connections.
+type Worlds struct {
+	Alive   int64 `json:"alive"`
+	Stuck   int64 `json:"stuck"`   // given up, and a script runs on in them
+	Dropped int64 `json:"dropped"` // ever given up
 }
 
 // MilterWorkers is the processes that serve MTAs.
@@ -51,8 +80,9 @@ type MilterWorker struct {
 
 // Connections is those of MTAs.
 type Connections struct {
-	Open int `json:"open"`
-	Max  int `json:"max"`
+	Open     int   `json:"open"`
+	Max      int   `json:"max"`
+	Accepted int64 `json:"accepted"` // since the start
 }
 
 // Scripts is a set of scripts.
@@ -125,8 +155,7 @@ type Server struct {
 func Serve(l net.Listener, status func(ctx context.Context) *Status) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status(r.Context())) // who asked has gone
+		writeStatus(w, status(r.Context()))
 	})
 	s := &Server{
 		http: &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},

@@ -15,7 +15,10 @@ import (
 	"pmilter/internal/admin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http closes the connection of a client that it refused half a second later.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 func TestAsk(t *testing.T) {
 	t.Parallel()

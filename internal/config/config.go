@@ -40,6 +40,7 @@ type Config struct {
 	Decisions Decisions
 	Log       Log
 	DNS       DNS
+	Admin     Admin
 	// Permissions is what scripts may reach: nothing by default.
 	Permissions Permissions
 	// Vars is for the scripts: values are string, int64, float64, bool, []any

@@ -28,10 +28,7 @@ type key struct {
 // setter checks a value and keeps it. name is the key's path.
 type setter func(l *loader, name string, v *value)
 
-// schema is all keys of the design. What a part of the program that is still to
-// come needs is marked later: it is refused, but not as unknown. To enable such a
-// key is to give it a setter here (a line for each key of what is a whole table
-// now).
+// schema is all keys.
 func (l *loader) schema() []key {
 	c := l.config
 	return []key{
@@ -68,7 +65,7 @@ func (l *loader) schema() []key {
 		{"decisions.max_size", logSize(&c.Decisions.MaxSize)},
 		{"decisions.keep", duration(&c.Decisions.Keep, time.Hour)},
 		{"queue", queues(&c.Queues)},
-		{"admin", later},
+		{"admin.listen", adminListen(&c.Admin.Listen)},
 
 		{"vars", anything(&c.Vars)},
 
@@ -144,17 +141,6 @@ func hint(near string) string {
 		return ""
 	}
 	return "; did you mean " + near + "?"
-}
-
-// later refuses what the design has and the program has not.
-func later(l *loader, name string, v *value) {
-	if v.table == nil || len(v.table.entries) == 0 {
-		l.fault(v.at, "known to the design but not built yet: %s", name)
-		return
-	}
-	for _, e := range v.table.entries {
-		l.fault(e.at, "known to the design but not built yet: %s.%s", name, e.key)
-	}
 }
 
 // maxWorkers is more processes than a machine for mail has cores.

@@ -51,6 +51,7 @@ func settings() []setting {
 		{"Queues", "queue", live},
 		// One view for all: connections that hold and count something stay with the store.
 		{"Store.URL", "store.url", restart},
+		{"Admin.Listen", "admin.listen", live},
 		{"Log.Level", "log.level", live},
 		{"Log.Format", "log.format", restart},
 		{"Decisions.MaxSize", "decisions.max_size", live},

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"pmilter/internal/admin"
 	"pmilter/internal/metrics"
 )
 
@@ -31,13 +32,13 @@ func (l *loadListener) set(server *metrics.Server) {
 
 func (e *engine) measure(server *metrics.Server) *metrics.Merger {
 	e.onLoad.set(server)
-	return metrics.NewMerger(server.Gatherer(), e.meter.Gatherer())
+	return metrics.NewMerger(e.meter.Gatherer())
 }
 
 // measure implements front: each process sends what it counts.
 func (f *fleet) measure(server *metrics.Server) *metrics.Merger {
 	f.onLoad.set(server)
-	f.merged = metrics.NewMerger(server.Gatherer())
+	f.merged = metrics.NewMerger()
 	return f.merged
 }
 
@@ -66,4 +67,19 @@ func (f *fleet) gone(pid int) {
 		w.Gone()
 		delete(f.counters, pid)
 	}
+}
+
+// measured fills in what the processes that serve mail have counted, and whether the
+// server is ready.
+func (r *running) measured(s *admin.Status) {
+	if r.merged == nil {
+		return // nobody measures
+	}
+	if err := metrics.Summarize(r.merged, s); err != nil {
+		s.Measured = &admin.Fault{Message: err.Error()}
+	}
+	if err := r.fit(s.MilterWorkers); err != nil {
+		s.NotReady = err.Error()
+	}
+	s.Draining = r.drains()
 }

@@ -78,7 +78,8 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 func newRunning(o Options, cfg *config.Config, e front, j *jobQueues, s *sockets) *running {
 	return &running{
 		o: o, started: time.Now(), engine: e, jobs: j, sockets: s, serving: newServing(e, s),
-		notify: &notifier{log: o.Log}, cfg: cfg, now: cfg,
+		notify: &notifier{log: o.Log}, cfg: cfg, now: cfg, last: time.Now(),
+		pings: make(chan struct{}), draining: make(chan struct{}),
 	}
 }
 
@@ -89,8 +90,15 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 		queues.forget(work)
 		return err
 	}
+	site, err := r.openAdmin(work, r.cfg)
+	if err != nil {
+		r.serving.forget(listeners)
+		queues.forget(work)
+		return err
+	}
+	defer r.closeAdmin()
 	control := r.openControl(work, r.o.Env)
-	if err := r.begin(work, queues, listeners, control); err != nil {
+	if err := r.begin(work, queues, listeners, site, control); err != nil {
 		return err
 	}
 	defer r.closeControl()
@@ -105,7 +113,7 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 }
 
 // begin begins to serve all at once, with the store of the server before, if there is one.
-func (r *running) begin(work context.Context, queues *opened, listeners *listenChange, control []namedListener) error {
+func (r *running) begin(work context.Context, queues *opened, listeners *listenChange, site *adminChange, control []namedListener) error {
 	p := r.o.Predecessor
 	if p != nil {
 		if err := p.ready(work, r.engine.theStore(), r.cfg, r.o.Log); err != nil {
@@ -118,6 +126,7 @@ func (r *running) begin(work context.Context, queues *opened, listeners *listenC
 		return errors.Join(err, r.drain(work, nil))
 	}
 	r.serveControl(control)
+	r.useAdmin(site)
 	if p == nil {
 		return nil
 	}
@@ -159,6 +168,7 @@ func (r *running) loop(ctx, work context.Context) error {
 			if busy = nil; replaced || ctx.Err() != nil {
 				return r.leave(work, tick.C, nil)
 			}
+		case <-r.pings:
 		case <-tick.C:
 			r.beat()
 		}
@@ -178,12 +188,14 @@ func (r *running) leave(work context.Context, tick <-chan time.Time, cause error
 			r.o.Log.Warn("SIGUSR2 has no effect: this process is stopping")
 		case <-tick:
 			r.beat()
+		case <-r.pings:
 		}
 	}
 }
 
 // drain stops the server, and lets jobs finish. cause is why, nil when it was asked to.
 func (r *running) drain(ctx context.Context, cause error) error {
+	close(r.draining)
 	log := r.o.Log
 	log.Info("stopping", zap.Int("connections", r.engine.tally(ctx).Connections))
 	start := time.Now()
@@ -236,14 +248,22 @@ func (r *running) reconfigure(ctx context.Context, cfg *config.Config) error {
 		queues.forget(ctx)
 		return err
 	}
+	site, err := r.openAdmin(ctx, cfg)
+	if err != nil {
+		queues.forget(ctx)
+		r.serving.forget(listeners)
+		return err
+	}
 	if err = r.serving.permit(cfg); err == nil {
 		err = r.engine.configure(ctx, cfg)
 	}
 	if err != nil {
 		queues.forget(ctx)
 		r.serving.forget(listeners)
+		r.forgetAdmin(site)
 		return errors.Join(err, r.serving.permit(r.configured()))
 	}
 	r.jobs.use(ctx, queues)
+	r.useAdmin(site)
 	return r.serving.use(ctx, listeners)
 }

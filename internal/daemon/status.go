@@ -101,10 +101,16 @@ type running struct {
 	cfg     *config.Config // at the start
 	metrics *metrics.Server
 	merged  *metrics.Merger // of all processes that serve mail
+	admin   adminSite
+	pings   chan struct{} // the main loop takes one whenever it can
+	// draining is closed when the server begins to stop.
+	draining chan struct{}
 
 	mu     sync.Mutex
 	now    *config.Config // since the last reload
 	reload *admin.Fault
+	last   time.Time // of the last reload, or the start
+	count  int       // of reloads
 }
 
 // maxConnections is how many there may be: processes that serve have it from the start.
@@ -129,6 +135,8 @@ func (r *running) reloaded(cfg *config.Config, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.last = time.Now()
+	r.count++
 	if err != nil {
 		r.reload = &admin.Fault{Message: err.Error(), Time: time.Now()}
 		return
@@ -139,15 +147,16 @@ func (r *running) reloaded(cfg *config.Config, err error) {
 // status is the server at this moment.
 func (r *running) status(ctx context.Context) *admin.Status {
 	r.mu.Lock()
-	cfg, fault := r.now, r.reload
+	cfg, fault, last, count := r.now, r.reload, r.last, r.count
 	r.mu.Unlock()
 	all := r.engine.tally(ctx)
 	s := &admin.Status{
 		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.serving.names(),
 		Connections: admin.Connections{Open: all.Connections, Max: r.maxConnections(cfg)},
 		Verdicts:    all.Verdicts, MilterWorkers: all.Workers, Scripts: scriptStatus(r.engine.scriptStatus()), Reload: fault,
-		Queues: []admin.Queue{},
+		Queues: []admin.Queue{}, LastReload: last, Reloads: count,
 	}
+	r.measured(s)
 	for _, q := range cfg.Queues {
 		s.Queues = append(s.Queues, r.queueStatus(q))
 	}

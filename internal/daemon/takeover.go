@@ -116,6 +116,7 @@ func (r *running) handOver(ctx context.Context, s *successor) error {
 	r.notify.mute()
 	r.sockets.leave(serving.Sockets)
 	r.closeControl()
+	r.closeAdmin()
 	r.serving.stop()
 	_ = s.out.Encode(progress{Stage: stageYours}) // it serves in any case
 	_ = s.talk.Close()

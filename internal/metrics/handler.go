@@ -11,10 +11,10 @@ import (
 // maxScrapes is how many scrapes are answered at once.
 const maxScrapes = 4
 
-// Handler answers with the metrics in the format that the client asks for. What
+// Handler answers with the metrics of all in the format that the client asks for. What
 // cannot be gathered is left out and logged.
-func Handler(g prometheus.Gatherer, log *zap.Logger) http.Handler {
-	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
+func Handler(log *zap.Logger, all ...prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(prometheus.Gatherers(all), promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, ErrorLog: zap.NewStdLog(log.Named("metrics")), MaxRequestsInFlight: maxScrapes,
 	})
 }

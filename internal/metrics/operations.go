@@ -12,6 +12,7 @@ type operations struct {
 	failed map[string]prometheus.Counter
 }
 
+// newOperations makes them: noun is in the name of what is timed, of says of what it is.
 func newOperations(to prometheus.Registerer, subsystem, noun, of string, names ...string) *operations {
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: noun + "_duration_seconds", Buckets: durationBuckets(),
@@ -19,7 +20,7 @@ func newOperations(to prometheus.Registerer, subsystem, noun, of string, names .
 	}, []string{"operation"})
 	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "errors_total",
-		Help: "What failed " + of + ", by operation; that there is nothing of the name is no failure.",
+		Help: "Each " + noun + " " + of + " that failed; that there is nothing of the name is no failure.",
 	}, []string{"operation"})
 	to.MustRegister(took, failed)
 	o := &operations{took: map[string]prometheus.Observer{}, failed: map[string]prometheus.Counter{}}

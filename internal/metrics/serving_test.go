@@ -57,7 +57,7 @@ pmilter_connections_accepted_total 5
 # HELP pmilter_connections_open Connections of MTAs that are served now.
 # TYPE pmilter_connections_open gauge
 pmilter_connections_open 2
-# HELP pmilter_dns_errors_total What failed of names, by operation; that there is nothing of the name is no failure.
+# HELP pmilter_dns_errors_total Each lookup of names that failed; that there is nothing of the name is no failure.
 # TYPE pmilter_dns_errors_total counter
 pmilter_dns_errors_total{operation="auth"} 0
 pmilter_dns_errors_total{operation="dnsbl"} 1

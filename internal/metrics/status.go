@@ -19,6 +19,8 @@ type statusCollector struct {
 	events, oldest, readable, jobs          *prometheus.Desc
 	scriptLoaded                            *prometheus.Desc
 	workers, workersMax, started, died, bad *prometheus.Desc
+	milter, milterMax, milterStarted        *prometheus.Desc
+	milterDied, milterBad                   *prometheus.Desc
 
 	mu    sync.Mutex
 	asked *question // under way
@@ -51,6 +53,11 @@ func newStatusCollector(o ServerOptions) *statusCollector {
 		started:        desc("worker_starts_total", "Worker processes that were started.", "queue"),
 		died:           desc("worker_deaths_total", "Worker processes that ended unasked.", "queue"),
 		bad:            desc("workers_failing", "1 if the workers of a queue cannot be started.", "queue"),
+		milter:         desc("milter_workers", "Processes that serve MTAs, with milter.workers above 0.", "state"),
+		milterMax:      desc("milter_workers_wanted", "As many of them as there should be."),
+		milterStarted:  desc("milter_worker_starts_total", "Of them, those that were started."),
+		milterDied:     desc("milter_worker_deaths_total", "Of them, those that ended unasked."),
+		milterBad:      desc("milter_workers_failing", "1 if one of them cannot be started."),
 	}
 }
 
@@ -59,6 +66,7 @@ func (c *statusCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.answered, c.maxConnections, c.events, c.oldest, c.readable, c.jobs, c.scriptLoaded,
 		c.workers, c.workersMax, c.started, c.died, c.bad,
+		c.milter, c.milterMax, c.milterStarted, c.milterDied, c.milterBad,
 	} {
 		out <- d
 	}
@@ -78,37 +86,57 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	gauge(c.maxConnections, float64(s.Connections.Max))
-	for _, q := range s.Queues {
-		gauge(c.readable, truth(q.Fault == nil), q.Name)
-		for state, n := range map[string]int{"waiting": q.Waiting, "running": q.Running, "delayed": q.Delayed, "failed": q.Failed} {
-			gauge(c.events, float64(n), q.Name, state)
-		}
-		age := 0.0
-		if q.Oldest != nil {
-			age = *q.Oldest
-		}
-		gauge(c.oldest, age, q.Name)
-		if q.Scripts != nil {
-			gauge(c.scriptLoaded, truth(q.Scripts.Error == nil), q.Name)
-		}
-		if q.Pool == nil {
-			continue
-		}
-		for result, n := range map[string]int64{"done": q.Jobs.Done, "failed": q.Jobs.Failed, "retried": q.Jobs.Retried} {
-			send(c.jobs, prometheus.CounterValue, float64(n), q.Name, result)
-		}
-		states := map[string]int{"starting": 0, "idle": 0, "busy": 0, "ending": 0}
-		for _, w := range q.Pool.Workers {
+	if m := s.MilterWorkers; m != nil {
+		states := map[string]int{"starting": 0, "serving": 0, "ending": 0}
+		for _, w := range m.Processes {
 			states[w.State]++
 		}
 		for state, n := range states {
-			gauge(c.workers, float64(n), q.Name, state)
+			gauge(c.milter, float64(n), state)
 		}
-		gauge(c.workersMax, float64(q.Pool.Max), q.Name)
-		gauge(c.bad, truth(q.Pool.Fault != nil), q.Name)
-		send(c.started, prometheus.CounterValue, float64(q.Pool.Started), q.Name)
-		send(c.died, prometheus.CounterValue, float64(q.Pool.Died), q.Name)
+		gauge(c.milterMax, float64(m.Workers))
+		gauge(c.milterBad, truth(m.Fault != nil))
+		send(c.milterStarted, prometheus.CounterValue, float64(m.Started))
+		send(c.milterDied, prometheus.CounterValue, float64(m.Died))
 	}
+	for _, q := range s.Queues {
+		c.queue(q, gauge, send)
+	}
+}
+
+// queue sends the metrics of one queue.
+func (c *statusCollector) queue(q admin.Queue, gauge func(*prometheus.Desc, float64, ...string),
+	send func(*prometheus.Desc, prometheus.ValueType, float64, ...string),
+) {
+	gauge(c.readable, truth(q.Fault == nil), q.Name)
+	for state, n := range map[string]int{"waiting": q.Waiting, "running": q.Running, "delayed": q.Delayed, "failed": q.Failed} {
+		gauge(c.events, float64(n), q.Name, state)
+	}
+	age := 0.0
+	if q.Oldest != nil {
+		age = *q.Oldest
+	}
+	gauge(c.oldest, age, q.Name)
+	if q.Scripts != nil {
+		gauge(c.scriptLoaded, truth(q.Scripts.Error == nil), q.Name)
+	}
+	if q.Pool == nil {
+		return
+	}
+	for result, n := range map[string]int64{"done": q.Jobs.Done, "failed": q.Jobs.Failed, "retried": q.Jobs.Retried} {
+		send(c.jobs, prometheus.CounterValue, float64(n), q.Name, result)
+	}
+	states := map[string]int{"starting": 0, "idle": 0, "busy": 0, "ending": 0}
+	for _, w := range q.Pool.Workers {
+		states[w.State]++
+	}
+	for state, n := range states {
+		gauge(c.workers, float64(n), q.Name, state)
+	}
+	gauge(c.workersMax, float64(q.Pool.Max), q.Name)
+	gauge(c.bad, truth(q.Pool.Fault != nil), q.Name)
+	send(c.started, prometheus.CounterValue, float64(q.Pool.Started), q.Name)
+	send(c.died, prometheus.CounterValue, float64(q.Pool.Died), q.Name)
 }
 
 func truth(b bool) float64 {
