@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that the tests use: a real Postfix, Dovecot's LDA,
 # miltertest, libmilter for the null filter of the benchmark, a C compiler, opendkim,
-# Redis, Python and the small clients. It needs root and changes nothing when all is there. A
-# Postfix, a Dovecot, an opendkim or a Redis that it installs is not configured and
-# never started; one that was there before is left alone.
+# Redis, Prometheus' promtool, Python and the small clients. It needs root and changes
+# nothing when all is there. A Postfix, a Dovecot, an opendkim, a Redis or a Prometheus
+# that it installs is not configured and never started; one that was there before is
+# left alone.
 #
 # A real Sendmail, too: as its package cannot be installed beside Postfix, it is
 # only unpacked, into a folder of its own (internal/sendmailtest), and the
@@ -16,7 +17,7 @@
 #   .ci/deps.sh --check  prints what is missing; exit status 1 if anything is
 set -eu
 
-packages="postfix dovecot-core miltertest opendkim redis-server m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git systemd iproute2 mmdebstrap groff-base mandoc"
+packages="postfix dovecot-core miltertest opendkim redis-server prometheus m4 swaks libmilter-dev gcc libc6-dev make curl ca-certificates git systemd iproute2 mmdebstrap groff-base mandoc"
 sendmail_root=${PMILTER_SENDMAIL_ROOT:-/var/cache/pmilter-sendmail}
 debroot=${PMILTER_DEBROOT:-/var/cache/pmilter-debroot}
 sendmail_binary=$sendmail_root/usr/libexec/sendmail/sendmail
@@ -136,7 +137,7 @@ make_debroot() (
 # shellcheck disable=SC2086 # a list
 get $missing
 # Nor at the next boot.
-for service in opendkim redis-server dovecot; do
+for service in opendkim redis-server prometheus dovecot; do
 	case "$missing " in
 	*" $service "* | *" $service-core "*)
 		if command -v systemctl >/dev/null; then systemctl disable "$service" >/dev/null 2>&1 || true; fi

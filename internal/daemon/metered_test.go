@@ -54,7 +54,7 @@ func TestMeteredStore(t *testing.T) {
 	s.MeterBy(tally)
 	defer s.Close()
 	given := s.ForScripts().Store
-	if _, never := given.(interface{ NeverWaits() }); !never {
+	if n, ok := given.(interface{ NeverWaits() bool }); !ok || !n.NeverWaits() {
 		t.Error("a store in memory waits now")
 	}
 	ctx := t.Context()
