@@ -52,11 +52,11 @@ func storyAwait(ts *testscript.TestScript, neg bool, args []string) {
 // storySignal sends a signal to the commands of pmilterd of that name that run
 // in the background.
 //
-//	signal HUP|TERM COMMAND
+//	signal HUP|TERM|USR2 COMMAND
 func storySignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
+	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "USR2": syscall.SIGUSR2}
 	if neg || len(args) != 2 || signals[args[0]] == nil {
-		ts.Fatalf("usage: signal HUP|TERM COMMAND")
+		ts.Fatalf("usage: signal HUP|TERM|USR2 COMMAND")
 	}
 	running := 0
 	for _, cmd := range ts.BackgroundCmds() {

@@ -59,8 +59,8 @@ func (r *running) useAdmin(c *adminChange) {
 		}))
 	}
 	r.admin = c.adminSite
-	r.sockets.close(old.listeners...)
 	old.close()
+	r.sockets.close(old.listeners...)
 }
 
 func (s *adminSite) close() {
