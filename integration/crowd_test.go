@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -25,7 +26,7 @@ func TestCrowd(t *testing.T) {
 	raiseFileLimit(t, crowd+1000)
 	addr := "unix:" + filepath.Join(shortDir(t), "m.sock")
 	s := startServer(t, serverConfig{
-		binary: plainBinary(t), listen: []string{addr},
+		binary: os.Getenv(plainBinaryEnv), listen: []string{addr},
 		scripts:  one(stamp + "\nexport function connect(session) {}\nexport function helo(session) {}"),
 		settings: map[string]string{"milter.max_connections": "12000", "milter.drain_timeout": `"1s"`},
 	})

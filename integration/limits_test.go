@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -66,7 +65,7 @@ const (
 // none is lost, none late, memory stays bounded, and each attack ends in on_error.
 func TestHostileScripts(t *testing.T) {
 	s := startServer(t, serverConfig{
-		binary:  plainBinary(t),
+		binary:  os.Getenv(plainBinaryEnv),
 		listen:  []string{"unix:" + filepath.Join(shortDir(t), "m.sock")},
 		scripts: map[string]string{"10-hostile.js": hostileScript},
 		settings: map[string]string{
@@ -115,16 +114,6 @@ func TestHostileScripts(t *testing.T) {
 	if s.ended() {
 		t.Fatal("pmilterd is gone")
 	}
-}
-
-// plainBinary is a pmilterd without the race detector, which takes time and memory.
-func plainBinary(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "pmilterd")
-	if out, err := exec.Command("go", "build", "-o", path, "pmilter/cmd/pmilterd").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
 }
 
 // shortDir is a folder whose path is short enough for a unix socket in it.

@@ -5,16 +5,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// binaryEnv names the pmilterd that the tests run.
-const binaryEnv = "PMILTERD"
+// The pmilterd that the tests run, and the one without the race detector, which takes
+// time and memory, of tests that measure.
+const (
+	binaryEnv      = "PMILTERD"
+	plainBinaryEnv = "PMILTERD_PLAIN"
+)
 
-// TestMain builds pmilterd for all tests, unless one is given.
+// TestMain builds pmilterd for all tests, unless one is given, which is both.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		if os.Getenv(binaryEnv) != "" {
+		if given := os.Getenv(binaryEnv); given != "" {
+			os.Setenv(plainBinaryEnv, given)
 			return m.Run()
 		}
 		dir, err := os.MkdirTemp("", "pmi")
@@ -23,12 +29,15 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		binary := filepath.Join(dir, "pmilterd")
-		if out, err := exec.Command("go", "build", "-race", "-o", binary, "pmilter/cmd/pmilterd").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-			return 1
+		for env, flags := range map[string][]string{binaryEnv: {"-race"}, plainBinaryEnv: nil} {
+			binary := filepath.Join(dir, strings.ToLower(env))
+			args := append([]string{"build", "-o", binary}, append(flags, "pmilter/cmd/pmilterd")...)
+			if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+				return 1
+			}
+			os.Setenv(env, binary)
 		}
-		os.Setenv(binaryEnv, binary)
 		return m.Run()
 	}())
 }

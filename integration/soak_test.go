@@ -56,7 +56,7 @@ func TestSoak(t *testing.T) {
 	admin := postfixtest.FreeAddr(t, "127.0.0.1")
 	addr := freeListen(t)
 	s := startServer(t, serverConfig{
-		binary: plainBinary(t), listen: []string{addr},
+		binary: os.Getenv(plainBinaryEnv), listen: []string{addr},
 		scripts: map[string]string{
 			"10-hostile.js": hostileScript, "20-soak.js": soakScript, "_job.js": "export default async function (job) {}",
 		},
