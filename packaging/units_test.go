@@ -15,8 +15,9 @@ import (
 )
 
 // mostExposed is what systemd-analyze may say at most. What is left is what the server
-// does: sockets of the network and of unix, and files of others that it may be told to read.
-const mostExposed = 1.4
+// does: sockets of the network and of unix, their groups, and files of others that it may be
+// told to read.
+const mostExposed = 1.5
 
 // analyze runs systemd-analyze, which must succeed.
 func analyze(t *testing.T, args ...string) string {
@@ -100,4 +101,52 @@ func TestInstalledConfiguration(t *testing.T) {
 	if len(cfg.Warnings) > 0 || len(cfg.Scripts) != 1 {
 		t.Errorf("warnings %v, scripts %v", cfg.Warnings, cfg.Scripts)
 	}
+}
+
+// TestUnitAllowsWhatTheServerCalls: the filter of system calls takes nothing away that a
+// setting of pmilter.toml needs, such as the group of a socket.
+func TestUnitAllowsWhatTheServerCalls(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("systemd/pmilterd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^SystemCallFilter=(~?)(.*)$`).FindAllSubmatch(data, -1) {
+		for word := range strings.FieldsSeq(string(m[2])) {
+			for _, call := range systemCalls(t, word) {
+				allowed[call] = len(m[1]) == 0
+			}
+		}
+	}
+	for _, call := range []string{
+		"chown", "fchownat", // milter.socket_group
+		"prlimit64", "setsid", "kill", "pidfd_open", "waitid", // workers
+		"flock", "fsync", "renameat2", "linkat", // queues
+		"accept4", "socketpair", "inotify_init1", "memfd_create",
+	} {
+		if !allowed[call] {
+			t.Errorf("the unit forbids %s", call)
+		}
+	}
+	for _, call := range []string{"mount", "ptrace", "setuid", "init_module", "reboot"} {
+		if allowed[call] {
+			t.Errorf("the unit allows %s", call)
+		}
+	}
+}
+
+// systemCalls are those that a word of SystemCallFilter names.
+func systemCalls(t *testing.T, word string) (calls []string) {
+	t.Helper()
+	if !strings.HasPrefix(word, "@") {
+		return []string{word}
+	}
+	for line := range strings.Lines(analyze(t, "syscall-filter", "--no-pager", word)) {
+		name := strings.TrimSpace(line)
+		if strings.HasPrefix(line, " ") && !strings.HasPrefix(name, "#") {
+			calls = append(calls, systemCalls(t, name)...)
+		}
+	}
+	return calls
 }
