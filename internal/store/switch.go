@@ -50,11 +50,15 @@ func (w *Switch) Pause(ctx context.Context) (Store, error) {
 }
 
 // Use has calls go to s, those first that wait. The store before, if there is one, is
-// the caller's.
+// the caller's. After Close s is closed: it has come too late.
 func (w *Switch) Use(s Store) {
 	_, inline := s.(interface{ NeverWaits() bool })
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		_ = s.Close() // nothing was done with it
+		return
+	}
 	w.store, w.inline, w.idle = s, inline, nil
 	for _, holder := range w.released {
 		s.Release(holder)

@@ -139,3 +139,89 @@ func TestServeHeld(t *testing.T) {
 		t.Errorf("%d hold", n)
 	}
 }
+
+// closing tells whether it was closed.
+type closing struct {
+	store.Store
+	times int
+}
+
+func (c *closing) Close() error {
+	c.times++
+	return c.Store.Close()
+}
+
+// TestSwitchClosedWhilePaused: who waits for the store hears that it ended, and the store
+// that comes too late is closed: nobody else would.
+func TestSwitchClosedWhilePaused(t *testing.T) {
+	t.Parallel()
+	w := store.NewSwitch(store.NewMemory(time.Now))
+	s := &closing{Store: store.NewMemory(time.Now)}
+	old, err := w.Pause(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error)
+	go func() {
+		_, _, err := w.Get(context.Background(), "k")
+		waits <- err
+	}()
+	if err := errors.Join(w.Close(), old.Close()); err != nil {
+		t.Error(err)
+	}
+	var failed *store.Error
+	if err := <-waits; !errors.As(err, &failed) {
+		t.Errorf("%v", err)
+	}
+	w.Use(s)
+	if s.times != 1 {
+		t.Errorf("closed %d times", s.times)
+	}
+	if _, _, err := w.Get(t.Context(), "k"); !errors.As(err, &failed) {
+		t.Errorf("%v", err)
+	}
+}
+
+// blocked is a store whose Get waits.
+type blocked struct {
+	store.Store
+	entered, leave chan struct{}
+}
+
+func (b *blocked) Get(context.Context, string) ([]byte, bool, error) {
+	close(b.entered)
+	<-b.leave
+	return nil, false, nil
+}
+
+// TestSwitchPauseWaits: a pause begins when the calls under way are done; one that is
+// given up changes nothing, and who waited for its end goes on with the store as it was.
+func TestSwitchPauseWaits(t *testing.T) {
+	t.Parallel()
+	s := &blocked{Store: store.NewMemory(time.Now), entered: make(chan struct{}), leave: make(chan struct{})}
+	w := store.NewSwitch(s)
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		_, _, _ = w.Get(context.Background(), "k")
+	}()
+	<-s.entered
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	later := make(chan error)
+	go func() {
+		<-soon.Done()
+		later <- w.Set(context.Background(), "k", []byte("1"), 0)
+	}()
+	if got, err := w.Pause(soon); got != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("paused while a call is under way: %v, %v", got, err)
+	}
+	if err := <-later; err != nil {
+		t.Error(err)
+	}
+	close(s.leave)
+	<-called
+	if got, err := w.Pause(t.Context()); got != store.Store(s) || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
