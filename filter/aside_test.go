@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pmilter/filter"
 )
@@ -67,6 +68,9 @@ func TestAside(t *testing.T) {
 		{"a note of a connection alone", []*actor{script("a", on{filter.Connect: noted("c")})}, []string{"connect"}, []string{
 			`connection in close of <> to [] by "" at : "" would be false, edits [] queued [] notes [c], continue`,
 		}},
+		{"nor with a message that has none of its own", []*actor{script("a", on{filter.Connect: noted("c"), filter.Mail: pass, filter.Abort: pass})}, []string{"connect", "mail <a@x>", "abort"}, []string{
+			`connection in close of <> to [] by "" at : "" would be false, edits [] queued [] notes [c], continue`,
+		}},
 		{"nothing to tell", []*actor{script("a", on{filter.Mail: pass, filter.Abort: pass, filter.Close: pass})}, []string{"connect", "mail <a@x>", "abort", "mail <a@x>", "eom"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,5 +100,21 @@ func TestMessageID(t *testing.T) {
 		if len(r.outcomes) != 2 || r.outcomes[0].MessageID != "<1@x>" || r.outcomes[1].MessageID != "" {
 			t.Errorf("%+v", r.outcomes)
 		}
+	})
+}
+
+// TestAsideOfAnOverrunInAbort: nobody answers that anew, and yet it is told.
+func TestAsideOfAnOverrunInAbort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStuck()
+		var aside []string
+		r := newRig(t, newCast(script("b", on{filter.Mail: pass, filter.Abort: s.call})), told(&aside))
+		r.say("connect", "mail <a@x>", "abort")
+		<-time.After(10 * time.Second)
+		if want := []string{`message in abort of <a@x> to [] by "stuck" at : "ran too long" would be false, edits [] queued [] notes [], continue`}; !slices.Equal(aside, want) {
+			t.Errorf("told aside %q, want %q", aside, want)
+		}
+		s.let()
 	})
 }

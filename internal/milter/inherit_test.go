@@ -125,3 +125,29 @@ func TestServeEndsWithoutLoss(t *testing.T) {
 		<-ended
 	}
 }
+
+// TestHandoverIsClosedOnExec: programs that jobs run do not inherit the socket.
+func TestHandoverIsClosedOnExec(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := Handover(ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags int
+	if err := raw.Control(func(fd uintptr) { flags, err = unix.FcntlInt(fd, unix.F_GETFD, 0) }); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("flags %b, %v", flags, err)
+	}
+}
