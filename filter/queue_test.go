@@ -273,7 +273,8 @@ func TestQueueAborted(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &shelf{}
-				r := newRig(t, newCast(script("a", on{filter.Rcpt: enqueues("archive", "any bad")}, queues)), shelved(s))
+				var aside []string
+				r := newRig(t, newCast(script("a", on{filter.Rcpt: enqueues("archive", "any bad")}, queues)), shelved(s), told(&aside))
 				r.envelope()
 				r.say("header Subject: hello", "eoh", "body some")
 				do(r)
@@ -285,6 +286,9 @@ func TestQueueAborted(t *testing.T) {
 				s.has(t, want)
 				if lines := r.logged("ended message queued"); len(lines) != 1 || lines[0]["verdict"] != "abort" {
 					t.Errorf("log %v", lines)
+				}
+				if len(aside) != 1 || !strings.Contains(aside[0], "queued [badid0]") {
+					t.Errorf("told aside %q", aside)
 				}
 			})
 		})

@@ -46,19 +46,43 @@ type what struct {
 	Trouble string
 	Only    string // of the above, in the process in whose place this is a file
 	Grow    int    // bytes to hold
+	Trace   string // a file that gets a line of what each process does, and when: in their order
+	Slow    string // where this file is, one process takes its time to hold, or to get ready
+}
+
+// trace notes what a process does.
+func (w what) trace(format string, args ...any) {
+	if w.Trace == "" {
+		return
+	}
+	f, err := os.OpenFile(w.Trace, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d "+format+"\n", append([]any{os.Getpid()}, args...)...)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		panic(err)
+	}
+}
+
+// slow has one process of all take its time.
+func (w what) slow() {
+	if w.Slow != "" && os.Remove(w.Slow) == nil {
+		time.Sleep(300 * time.Millisecond)
+	}
 }
 
 type process struct {
 	mu   sync.Mutex
 	set  what
 	held bool
+	over bool
 	kept []byte
 	used atomic.Int64
 }
 
 type report struct {
 	Version, Used int
-	Held          bool
+	Held, Ended   bool
 }
 
 func read(data json.RawMessage) (w what, err error) {
@@ -96,6 +120,10 @@ func (p *process) Prepare(_ context.Context, set json.RawMessage) (serving.Prepa
 	if err := json.Unmarshal(set, &w); err != nil {
 		return nil, err
 	}
+	if w.Slow != "" {
+		w.trace("prepare %d", w.Version)
+		w.slow()
+	}
 	if w.mine() {
 		switch {
 		case w.Fault != "":
@@ -122,21 +150,32 @@ func (r *prepared) Use(context.Context) {
 		r.p.kept = bytes.Repeat([]byte{1}, r.set.Grow)
 	}
 }
-func (r *prepared) Drop()                   {}
-func (p *process) Hold()                    { p.hold(true) }
-func (p *process) Resume()                  { p.hold(false) }
-func (p *process) Shutdown(context.Context) {}
+func (r *prepared) Drop()  { r.set.trace("drop %d", r.set.Version) }
+func (p *process) Hold()   { p.hold(true) }
+func (p *process) Resume() { p.hold(false) }
+
+func (p *process) Shutdown(context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+}
 
 func (p *process) hold(held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if held {
+		p.set.slow() // what begins meanwhile begins with the old set
+		p.set.trace("held %d", p.set.Version)
+	} else {
+		p.set.trace("serves %d", p.set.Version)
+	}
 	p.held = held
 }
 
 func (p *process) Report() json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	data, _ := json.Marshal(report{Version: p.set.Version, Used: 1 + int(p.used.Load()), Held: p.held})
+	data, _ := json.Marshal(report{Version: p.set.Version, Used: 1 + int(p.used.Load()), Held: p.held, Ended: p.over})
 	return data
 }
 
@@ -162,6 +201,11 @@ func sum(gone, _ json.RawMessage) json.RawMessage {
 }
 
 func open(t *testing.T, workers int, set what) *serving.Pool {
+	t.Helper()
+	return openSum(t, workers, set, sum)
+}
+
+func openSum(t *testing.T, workers int, set what, sum func(gone, last json.RawMessage) json.RawMessage) *serving.Pool {
 	t.Helper()
 	p := serving.Open(serving.Options{Command: []string{"be-worker"}, Workers: workers, EndTimeout: patience, Sum: sum, Log: zap.NewNop()}, set.encode())
 	t.Cleanup(func() {
