@@ -67,6 +67,7 @@ func (w what) trace(format string, args ...any) {
 // slow has one process of all take its time.
 func (w what) slow() {
 	if w.Slow != "" && os.Remove(w.Slow) == nil {
+		w.trace("slow")
 		time.Sleep(300 * time.Millisecond)
 	}
 }
