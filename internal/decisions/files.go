@@ -80,8 +80,13 @@ var errBusy = errors.New("locked by another")
 
 // openCurrent opens the current file to append to, made if it is missing.
 func openCurrent(dir string) (*os.File, error) {
-	path := filepath.Join(dir, currentName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	return openRegular(filepath.Join(dir, currentName), os.O_RDWR|os.O_APPEND|os.O_CREATE)
+}
+
+// openRegular opens a regular file, and nothing else that somebody put in its place: the
+// folder is the account's of the server, and root may read in it.
+func openRegular(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ type search struct {
 
 func (s *search) run() error {
 	// The current file first: what it is renamed to meanwhile is the same file.
-	current, err := s.open(filepath.Join(s.dir, currentName))
+	current, err := openRegular(filepath.Join(s.dir, currentName), os.O_RDONLY)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -101,21 +101,9 @@ func (s *search) run() error {
 	return err
 }
 
-// open opens a file of the log; not what somebody else may have put there.
-func (s *search) open(path string) (*os.File, error) {
-	info, err := os.Lstat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("no regular file")}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return os.Open(path)
-}
-
 // file reads an old file. One that is removed meanwhile has no lines.
 func (s *search) file(path string) error {
-	f, err := s.open(path)
+	f, err := openRegular(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -252,7 +240,7 @@ func (s *search) follow(f *os.File, read int64) (*os.File, error) {
 			}
 		}
 		if gone {
-			next, err := s.open(path)
+			next, err := openRegular(path, os.O_RDONLY)
 			if err == nil {
 				if f != nil {
 					f.Close()

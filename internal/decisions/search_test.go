@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pmilter/internal/decisions"
 )
 
@@ -191,5 +193,24 @@ func BenchmarkSearch(b *testing.B) {
 		if _, err := decisions.Search(b.Context(), dir, decisions.Query{Match: m, Limit: 50}, func(*decisions.Record) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Root reads in a folder of another account: a link there is not followed.
+func TestSearchFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "decisions"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, filepath.Join(dir, "decisions", "decisions.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := decisions.Search(t.Context(), filepath.Join(dir, "decisions"), decisions.Query{}, func(*decisions.Record) error { return nil })
+	if !errors.Is(err, unix.ELOOP) {
+		t.Errorf("Search: %v", err)
 	}
 }
