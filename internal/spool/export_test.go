@@ -4,7 +4,7 @@ package spool
 func InFile(b *Body) bool { return b.file != nil }
 
 // Held is what a body takes of the heap.
-func Held(b *Body) int { return cap(b.memory) }
+func Held(b *Body) int { return cap(b.held()) }
 
 // Budget is what all may take together.
 const Budget = budget

@@ -20,14 +20,12 @@ import (
 // the threshold.
 const budget = 16 << 20
 
-// page is the unit in which Go's runtime allocates what is larger than 32 KiB.
-const page = 8 << 10
-
 // Spool makes bodies. Safe for concurrent use.
 type Spool struct {
 	threshold int64
 	dir       string
 	held      atomic.Int64 // the capacity of all bodies in memory
+	rooms     rooms
 }
 
 // New makes a Spool whose bodies go into files in dir (the system's folder for
@@ -40,7 +38,7 @@ func (s *Spool) NewBody() *Body { return &Body{spool: s} }
 // Body is one message's body. It is for one goroutine.
 type Body struct {
 	spool  *Spool
-	memory []byte
+	memory *room    // nil before the first Write
 	file   *os.File // when it has grown out of memory
 	size   int64
 	mapped []byte // file in memory, once somebody has looked
@@ -51,7 +49,7 @@ type Body struct {
 func (b *Body) Write(p []byte) (int, error) {
 	if b.file == nil {
 		if b.fits(len(p)) {
-			b.memory = append(b.memory, p...)
+			b.memory.b = append(b.memory.b, p...)
 			b.size += int64(len(p))
 			return len(p), nil
 		}
@@ -70,27 +68,40 @@ func (b *Body) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// held is what is in memory.
+func (b *Body) held() []byte {
+	if b.memory == nil {
+		return nil
+	}
+	return b.memory.b
+}
+
 // fits makes room in memory for n more bytes; false if that is too much.
 func (b *Body) fits(n int) bool {
-	size, room := len(b.memory)+n, cap(b.memory)
+	held := b.held()
+	size := len(held) + n
 	switch {
 	case int64(size) > b.spool.threshold:
 		return false
-	case size <= room:
+	case b.memory != nil && size <= cap(held):
 		return true
 	}
-	grown := max(size, int(min(2*int64(room), b.spool.threshold)))
-	if grown > 4*page {
-		// Go allocates pages. Chunks are of 65535 bytes: doubling that, a body of
-		// 256 KiB would need room for twice as much because of its last four bytes.
-		grown = (grown + page - 1) / page * page
-	}
-	if more := int64(grown - room); b.spool.held.Add(more) > budget {
+	if more := int64(sizeOf(size) - cap(held)); b.spool.held.Add(more) > budget {
 		b.spool.held.Add(-more)
 		return false
 	}
-	b.memory = append(make([]byte, 0, grown), b.memory...)
+	larger := b.spool.rooms.get(size)
+	larger.b = append(larger.b, held...)
+	b.spool.rooms.put(b.memory)
+	b.memory = larger
 	return true
+}
+
+// leave gives the memory back.
+func (b *Body) leave() {
+	b.spool.held.Add(-int64(cap(b.held())))
+	b.spool.rooms.put(b.memory)
+	b.memory = nil
 }
 
 // spill moves what is in memory into a file without a name.
@@ -102,11 +113,11 @@ func (b *Body) spill() error {
 	if err := os.Remove(f.Name()); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if _, err := f.Write(b.memory); err != nil {
+	if _, err := f.Write(b.held()); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	b.spool.held.Add(-int64(cap(b.memory)))
-	b.memory, b.file = nil, f
+	b.leave()
+	b.file = f
 	return nil
 }
 
@@ -118,7 +129,7 @@ func (b *Body) Size() int64 { return b.size }
 // it is gone with the next Write or Close.
 func (b *Body) Bytes() ([]byte, error) {
 	if b.file == nil {
-		return b.memory, nil
+		return b.held(), nil
 	}
 	if b.mapped != nil || b.size == 0 {
 		return b.mapped, nil
@@ -142,8 +153,7 @@ func (b *Body) unmap() error {
 
 // Close frees the body. Twice is once.
 func (b *Body) Close() error {
-	b.spool.held.Add(-int64(cap(b.memory)))
-	b.memory = nil
+	b.leave()
 	if b.file == nil {
 		return nil
 	}
