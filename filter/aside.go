@@ -61,13 +61,6 @@ func (c *Conn) aside(p Phase) *Outcome {
 
 // messageID is the first Message-ID that arrived; "" when there is none.
 func (m *Message) messageID() string {
-	if m.arena.count() == 0 {
-		return ""
-	}
-	for _, f := range m.arena.all() {
-		if f.Is("Message-ID") {
-			return strings.TrimSpace(unfold(f.Text()))
-		}
-	}
-	return ""
+	f, _ := m.arena.first("Message-ID")
+	return strings.TrimSpace(unfold(f.Text()))
 }

@@ -155,8 +155,7 @@ func (c *Conn) callHandler(i int, p Phase) (Verdict, error) {
 	took := time.Since(c.since)
 	c.spent += took
 	c.meter.Called(i, p, took)
-	var fault *ScriptError
-	if errors.As(err, &fault) && fault.Dropped {
+	if err != nil && faultOf(err, "", p).Dropped {
 		c.dropped, c.why = true, whyOverrun
 		c.world.Close()
 		c.f.worlds.alive.Add(-1)
@@ -201,14 +200,20 @@ func (c *Conn) faulted(i int, p Phase, fault *ScriptError) {
 	c.logFault(fault)
 }
 
+// faultOf is an error of a handler as the fault of a script.
+func faultOf(err error, script string, p Phase) *ScriptError {
+	var fault *ScriptError
+	if errors.As(err, &fault) {
+		return fault
+	}
+	return &ScriptError{Script: script, Phase: p, Message: err.Error()}
+}
+
 // judge says whether an answer is one that the phase allows.
 func (c *Conn) judge(i int, p Phase, v Verdict, err error) *ScriptError {
-	var fault *ScriptError
 	switch {
-	case errors.As(err, &fault):
-		return fault
 	case err != nil:
-		return &ScriptError{Script: c.list[i].Name, Phase: p, Message: err.Error()}
+		return faultOf(err, c.list[i].Name, p)
 	case v.Action == Skip && p != Body:
 		return c.misuse(i, p, v, "skip() is for body only")
 	case v.Action == Discard && (p < Mail || p > EOM):

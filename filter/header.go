@@ -108,3 +108,16 @@ func (a *fieldArena) all() []Field {
 	}
 	return a.fields
 }
+
+// first is the first field of that name. It makes no fields of the others.
+func (a *fieldArena) first(name string) (f Field, found bool) {
+	start := 0
+	for i := range a.count() {
+		end, next := a.ends[2*i], a.ends[2*i+1]
+		if own := a.bytes[start:end]; len(own) >= len(name) && (Field{Name: string(own)}).Is(name) {
+			return Field{Name: string(own), Value: string(a.bytes[end:next])}, true
+		}
+		start = next
+	}
+	return Field{}, false
+}

@@ -112,7 +112,7 @@ func (c *Conn) outcome(d decision, edits []string) *Outcome {
 		for _, r := range m.recipients {
 			o.Recipients = append(o.Recipients, r.Address)
 		}
-		if !d.verdict.Refuses() && d.phase != Abort {
+		if len(m.edits) > 0 && !d.verdict.Refuses() && d.phase != Abort {
 			o.Quarantine = m.model().quarantine
 		}
 		if d.phase >= Header && d.phase <= EOM {

@@ -108,6 +108,9 @@ func (e oneLine) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buff
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
+	if plain(line.Bytes()) {
+		return line, nil // nearly every one
+	}
 	if text := line.String(); strings.ContainsFunc(text, steers) {
 		line.Reset()
 		for _, r := range text {
@@ -119,6 +122,16 @@ func (e oneLine) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buff
 		}
 	}
 	return line, nil
+}
+
+// plain tells whether there is nothing in a line but ASCII without DEL.
+func plain(line []byte) bool {
+	for _, c := range line {
+		if c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // steers tells of a character that zap leaves as it is and a terminal does not
