@@ -237,9 +237,8 @@ func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 	if w.spoiled != nil {
 		return w.spoiled
 	}
-	begun := time.Now()
-	since := int64(begun.Sub(w.set.o.watchdog.start))
-	until := since + int64(min(w.limits.CPU, max(deadline.Sub(w.clock.Now()), tick)))
+	since := int64(time.Since(w.set.o.watchdog.start))
+	until := since + int64(min(w.limits.CPU, max(w.left(deadline, since), tick)))
 	w.watch.since.Store(since)
 	w.end = until
 	w.watch.until.Store(until)
@@ -251,6 +250,14 @@ func (w *World) stretch(deadline time.Time, f func() error) (err error) {
 		w.spoiled, _ = err.(*overrun) //nolint:errorlint // f's own errors are no concern
 	}()
 	return f()
+}
+
+// left is how long it is to a deadline, now in watchdog time.
+func (w *World) left(deadline time.Time, now int64) time.Duration {
+	if w.clock == Clock(wallClock{}) { // the clock need not be read again
+		return deadline.Sub(w.set.o.watchdog.start) - time.Duration(now)
+	}
+	return deadline.Sub(w.clock.Now())
 }
 
 // untimed runs f, which is Go's work for a script that is only tried: reading a
