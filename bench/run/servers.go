@@ -98,6 +98,19 @@ func (s *server) cpu() time.Duration {
 	return time.Duration(user+system) * tick
 }
 
+// idleTime is how long all processors together have had nothing to do so far.
+func idleTime() time.Duration {
+	stat, _ := os.ReadFile("/proc/stat")
+	fields := strings.Fields(string(stat)) // cpu user nice system idle iowait ...
+	if len(fields) < 6 {
+		return 0
+	}
+	const tick = 10 * time.Millisecond
+	idle, _ := strconv.ParseInt(fields[4], 10, 64)
+	waiting, _ := strconv.ParseInt(fields[5], 10, 64)
+	return time.Duration(idle+waiting) * tick
+}
+
 // resident is its memory in bytes: VmRSS.
 func (s *server) resident() float64 {
 	status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "status"))
