@@ -23,6 +23,9 @@ const (
 	// it while another hangs in a built-in: that one is at fault, most likely, and
 	// its memory comes free when it ends.
 	spared = time.Second
+	// lateLook is how long after a look the next one is late: this process had no processor
+	// meanwhile, or was stopped by the collector, and those whose time is up had none either.
+	lateLook = 5 * tick
 )
 
 // watchdog stops stretches of JavaScript that run past their deadline, and the
@@ -40,8 +43,9 @@ type watchdog struct {
 	stuck  atomic.Int32 // stretches that were abandoned and run on
 	looked atomic.Int64 // when run came round last, in watchdog time
 
-	stop chan struct{}
-	done sync.WaitGroup
+	pardoned bool // by the last look; run's own
+	stop     chan struct{}
+	done     sync.WaitGroup
 }
 
 // watched is a world as the watchdog sees it.
@@ -119,8 +123,7 @@ func (d *watchdog) run() {
 		case <-ticker.C:
 		}
 		now := int64(time.Since(d.start))
-		d.looked.Store(now)
-		longest, until, end := d.sweep(now)
+		longest, until, end := d.sweep(now, d.late(now, d.looked.Swap(now)))
 		if end {
 			return
 		}
@@ -134,10 +137,16 @@ func (d *watchdog) run() {
 	}
 }
 
-// sweep stops what is over its deadline and returns the stretch that has run
+// late tells whether a look is late. After one that was the next counts, however late.
+func (d *watchdog) late(now, before int64) bool {
+	d.pardoned = now-before > int64(lateLook) && !d.pardoned
+	return d.pardoned
+}
+
+// sweep stops what is over its deadline, unless that is pardoned, and returns the stretch that has run
 // longest of the others, if one has for more than a tick: its world and its end.
 // end is true when there is nothing left to watch.
-func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end bool) {
+func (d *watchdog) sweep(now int64, pardoned bool) (longest *World, longestUntil int64, end bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since := now - int64(tick)
@@ -150,12 +159,12 @@ func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end boo
 		case until == idle || until == abandoned:
 		case until == interrupted:
 			// Nobody answers for a world that is only tried while loading.
-			if now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
+			if !pardoned && now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
 				d.stuck.Add(1)
 				go w.giveUp()
 			}
-		case now > until:
+		case now > until && !pardoned:
 			w.interrupt(now, until, "")
 		case w.watch.since.Load() < since:
 			longest, longestUntil, since = w, until, w.watch.since.Load()
