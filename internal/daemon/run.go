@@ -97,6 +97,10 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 		return err
 	}
 	defer r.closeAdmin()
+	if err := r.engine.prepare(work, listeners.added); err != nil { // which serves its processes' store until work is over
+		queues.forget(work)
+		return errors.Join(err, r.engine.shutdown(work))
+	}
 	control := r.openControl(work, r.o.Env)
 	if err := r.begin(work, queues, listeners, site, control); err != nil {
 		return err
@@ -118,7 +122,7 @@ func (r *running) begin(work context.Context, queues *opened, listeners *listenC
 	if p != nil {
 		if err := p.ready(work, r.engine.theStore(), r.cfg, r.o.Log); err != nil {
 			queues.forget(work)
-			return err
+			return errors.Join(err, r.engine.shutdown(work))
 		}
 	}
 	r.jobs.use(work, queues)
