@@ -307,6 +307,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 }
 
 func upgradeUnderLoad(t *testing.T, url string, workers [4]int) {
+	t.Helper()
 	settings := func(n int) string {
 		return fmt.Sprintf("[store]\nurl = %q\n[milter]\ndrain_timeout = \"20s\"\nworkers = %d", url, workers[n])
 	}
@@ -375,6 +376,7 @@ func TestUpgradeFails(t *testing.T) {
 }
 
 func upgradeFails(t *testing.T, workers string) {
+	t.Helper()
 	right := "[store]\nurl = \"file:\"\n" + workers
 	l := startLine(t, counting, right)
 	c := l.load(4, "550")
@@ -422,6 +424,7 @@ func TestUpgradeHangs(t *testing.T) {
 }
 
 func upgradeHangs(t *testing.T, workers string) {
+	t.Helper()
 	l := startLine(t, counting, workers)
 	l.install("#!/bin/sh\nexec sleep 1000\n")
 	l.signal(syscall.SIGUSR2)

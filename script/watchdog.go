@@ -19,9 +19,9 @@ const (
 	// grace is how long an interrupted call has before another goroutine
 	// answers for it: built-ins cannot be interrupted.
 	grace = 100 * time.Millisecond
-	// spared is how long a handler has run at least before memory is held against
-	// it while another hangs in a built-in: that one is at fault, most likely, and
-	// its memory comes free when it ends.
+	// spared is how long a handler has run at least before memory is held against it while
+	// another hangs in a built-in, or is being stopped, or was a moment ago: that one is at
+	// fault, most likely, and its memory comes free soon.
 	spared = time.Second
 	// lateLook is how long after a look the next one is late: this process had no processor
 	// meanwhile, or was stopped by the collector, and those whose time is up had none either.
@@ -43,7 +43,8 @@ type watchdog struct {
 	stuck  atomic.Int32 // stretches that were abandoned and run on
 	looked atomic.Int64 // when run came round last, in watchdog time
 
-	pardoned bool // by the last look; run's own
+	pardoned bool  // by the last look; this and stopped are run's own
+	stopped  int64 // when a handler was stopped last, in watchdog time
 	stop     chan struct{}
 	done     sync.WaitGroup
 }
@@ -132,6 +133,7 @@ func (d *watchdog) run() {
 		}
 		metrics.Read(heap)
 		if heap[0].Value.Uint64() > uint64(d.limits.Memory) {
+			d.stopped = now
 			longest.interrupt(now, until, fmt.Sprintf("memory is over its limit of %d bytes, and this handler has run longest", d.limits.Memory))
 		}
 	}
@@ -144,20 +146,21 @@ func (d *watchdog) late(now, before int64) bool {
 }
 
 // sweep stops what is over its deadline, unless that is pardoned, and returns the stretch that has run
-// longest of the others, if one has for more than a tick: its world and its end.
-// end is true when there is nothing left to watch.
+// longest of the others, if it has for long enough to hold memory against it: its world
+// and its end. end is true when there is nothing left to watch.
 func (d *watchdog) sweep(now int64, pardoned bool) (longest *World, longestUntil int64, end bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	since := now - int64(tick)
-	if d.stuck.Load() > 0 {
-		since = now - int64(spared)
+	since, enough := now, tick
+	if pardoned || d.stuck.Load() > 0 || d.stopped > 0 && now < d.stopped+int64(grace) {
+		enough = spared
 	}
 	for w := range d.worlds {
 		until := w.watch.until.Load()
 		switch {
 		case until == idle || until == abandoned:
 		case until == interrupted:
+			enough = spared
 			// Nobody answers for a world that is only tried while loading.
 			if !pardoned && now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
@@ -165,10 +168,14 @@ func (d *watchdog) sweep(now int64, pardoned bool) (longest *World, longestUntil
 				go w.giveUp()
 			}
 		case now > until && !pardoned:
+			enough, d.stopped = spared, now
 			w.interrupt(now, until, "")
 		case w.watch.since.Load() < since:
 			longest, longestUntil, since = w, until, w.watch.since.Load()
 		}
+	}
+	if now-since <= int64(enough) {
+		longest = nil
 	}
 	end = d.retired && len(d.worlds) == 0
 	if end {

@@ -108,7 +108,7 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 	defer r.closeControl()
 	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
 		zap.String("scripts", r.engine.scriptStatus().Version), zap.String("config", r.cfg.File))
-	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line())...)
+	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line(work))...)
 	if r.notify.watchdog > 0 {
 		ready = append(ready, "WATCHDOG=1") // the last one of a server before may be half of WatchdogSec ago
 	}
@@ -174,7 +174,7 @@ func (r *running) loop(ctx, work context.Context) error {
 			}
 		case <-r.pings:
 		case <-tick.C:
-			r.beat()
+			r.beat(work)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (r *running) leave(work context.Context, tick <-chan time.Time, cause error
 		case <-r.o.Upgrade:
 			r.o.Log.Warn("SIGUSR2 has no effect: this process is stopping")
 		case <-tick:
-			r.beat()
+			r.beat(work)
 		case <-r.pings:
 		}
 	}
@@ -218,7 +218,7 @@ func (r *running) drain(ctx context.Context, cause error) error {
 // anything is wrong the old ones stay.
 func (r *running) hangup(ctx context.Context) {
 	r.notify.tell(reloading()...)
-	defer func() { r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line())...)...) }()
+	defer func() { r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line(ctx))...)...) }()
 	o := r.o
 	cfg, err := o.Reload()
 	if err != nil {

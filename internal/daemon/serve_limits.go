@@ -10,10 +10,9 @@ import (
 // at each second, and of data, at once. The collector and the watchdog act from
 // handler.memory on, and may need as much again until they have; the runtime takes its
 // memory from the system in pieces of 64 MiB. It counts as data what the runtime has
-// once had, used or not: large values that come and go leave gaps that the next ones do
-// not fit, so that of several times handler.memory a fraction may be in use.
+// once had, used or not.
 func killMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 128<<20 }
-func dataMemory(cfg *config.Config) int64 { return 4*cfg.Handler.Memory + 256<<20 }
+func dataMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 256<<20 }
 
 // limitData has the kernel refuse memory to this process that its own limits did not
 // keep it from asking for: it ends then, and no other suffers. Without a core: that

@@ -210,7 +210,7 @@ func (s *servingEngine) Resume() {
 	}
 	for _, l := range s.listeners {
 		s.accepting.Go(func() {
-			err := s.server.Serve(s.accept, l.Listener, l.name) //nolint:contextcheck // until Shutdown
+			err := s.server.Serve(s.accept, l.Listener, l.name)
 			if s.accept.Err() == nil && !errors.Is(err, milter.ErrServerClosed) {
 				s.log.Error("listener failed", zap.String("listener", l.name), zap.Error(err))
 				_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // another process may fare better
