@@ -257,6 +257,10 @@ func (s *server) checkLog() {
 			return
 		}
 	}
+	// What a serving process writes beside the log is an entry of the log.
+	if strings.Contains(log, "DATA RACE") || strings.Contains(log, `"stderr":"panic`) {
+		s.t.Error("a bug in the log of pmilterd")
+	}
 	if s.t.Failed() {
 		s.t.Logf("log of pmilterd:\n%s", postfixtest.Tail(s.log()))
 	}

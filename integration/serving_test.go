@@ -48,7 +48,7 @@ type fleetProcess struct {
 }
 
 type fleetStatus struct {
-	Connections struct{ Open int }
+	Connections struct{ Open, Max int }
 	Verdicts    map[string]int64
 	Fleet       struct {
 		Started   int
@@ -257,32 +257,49 @@ func TestServingProcessesKeepWhatLoads(t *testing.T) {
 	}
 }
 
-// SIGHUP: the configuration goes over with the scripts, or stays with them.
+// SIGHUP: the configuration goes over with the scripts, or stays with them; the number
+// of processes too.
 func TestServingProcessesReloadTheConfiguration(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, 2, `import vars from "pmilter/vars"; export function mail() { return reject("v " + vars.n); }`, map[string]string{"vars.n": "1"})
-	config := func(settings map[string]string) {
-		settings["milter.workers"], settings["log.level"] = "3", `"debug"`
+	first := f.mustDial() // served to its end, whatever becomes of its process
+	serve := func(n, connections int) fleetStatus {
+		t.Helper()
+		return f.await(fmt.Sprintf("%d serve", n), func(s fleetStatus) bool { return len(s.serving()) == n && s.Connections.Max == connections })
+	}
+	config := func(workers string, settings map[string]string) {
+		settings["milter.workers"], settings["log.level"], settings["milter.max_connections"] = workers, `"debug"`, "1"+workers+"0"
 		f.writeConfig(serverConfig{listen: f.listen, settings: settings})
 		f.signal(syscall.SIGHUP)
 	}
-	config(map[string]string{"vars.n": "2"})
-	f.awaitLog("reloaded", "milter.workers")
-	for range 4 {
-		if got, err := f.version(); got != 2 || err != nil {
-			t.Errorf("%d, %v", got, err)
+	same := func(want int64) {
+		t.Helper()
+		for range 4 {
+			if got, err := f.version(); got != want || err != nil {
+				t.Errorf("%d, %v", got, err)
+			}
 		}
 	}
-	config(map[string]string{"vars.n": "3", "queue.q.maildir": `"q"`, "queue.q.job": `"missing.js"`})
+	config("3", map[string]string{"vars.n": "2"})
+	f.awaitLog("reloaded", `"needs_restart":[]`)
+	serve(3, 130)
+	same(2)
+	config("4", map[string]string{"vars.n": "3", "queue.q.maildir": `"q"`, "queue.q.job": `"missing.js"`})
 	f.awaitLog("configuration and scripts stay", "missing.js")
-	s := f.await("both serve", func(s fleetStatus) bool { return len(s.serving()) == 2 })
-	_ = syscall.Kill(s.Fleet.Processes[0].PID, syscall.SIGKILL)
-	f.await("another has come", func(s fleetStatus) bool { return len(s.serving()) == 2 && s.Fleet.Started == 3 })
-	for range 4 {
-		if got, err := f.version(); got != 2 || err != nil {
-			t.Errorf("%d, %v", got, err)
-		}
+	s := serve(3, 130)
+	_ = syscall.Kill(s.Fleet.Processes[2].PID, syscall.SIGKILL) // it came last: the first connection is not its
+	f.await("another has come", func(s fleetStatus) bool { return len(s.serving()) == 3 && s.Fleet.Started == 4 })
+	same(2)
+	config("1", map[string]string{"vars.n": "4"})
+	serve(1, 110)
+	same(4)
+	if got, err := first.mail("a@example.org"); err != nil || !strings.Contains(got, "v 1") {
+		t.Errorf("%q, %v", got, err)
 	}
+	config("0", map[string]string{"vars.n": "5"})
+	f.awaitLog("reloaded", `"needs_restart":["milter.workers"]`)
+	serve(1, 100)
+	same(5)
 }
 
 // kill -9 of one process costs its connections alone.

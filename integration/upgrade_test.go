@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -208,6 +209,7 @@ func alive(pid int) bool {
 func (l *line) status() (s struct {
 	PID         int
 	Connections struct{ Open, Max int }
+	Fleet       struct{ Processes []fleetProcess } `json:"milter_workers"`
 },
 ) {
 	l.t.Helper()
@@ -294,64 +296,89 @@ export async function eom(session) { return reject("n" + await store.incr("n") +
 
 // TestUpgradeUnderLoad: three take-overs in a row while clients come all the time. No
 // connection is refused, no mail fails, the sockets' paths are always there, and what
-// old and new processes count together is exact.
+// old and new processes count together is exact: with serving processes, too, and from
+// none of them to some and back.
 func TestUpgradeUnderLoad(t *testing.T) {
 	for _, url := range []string{"memory:", "file:"} {
-		t.Run(url, func(t *testing.T) {
-			l := startLine(t, counting, fmt.Sprintf("[store]\nurl = %q\n[milter]\ndrain_timeout = \"20s\"", url))
-			c := l.load(8, "550")
-			gone := make(chan error, 1)
-			go func() { // as fast as it can
-				for {
-					select {
-					case <-c.stop:
-						gone <- nil
-						return
-					default:
-					}
-					for _, path := range []string{l.dir + "/m.sock", l.dir + "/run/control.sock"} {
-						if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
-							gone <- fmt.Errorf("%s: %v %w", path, info, err)
-							return
-						}
-					}
-				}
-			}()
-			for range 3 {
-				c.some(50)
-				l.upgrade()
-				if got := l.status().PID; got != l.pid() {
-					t.Errorf("status is of %d, want %d", got, l.pid())
-				}
+		for _, workers := range [][4]int{{0, 0, 0, 0}, {2, 2, 2, 2}, {0, 2, 0, 1}} {
+			t.Run(fmt.Sprint(url, workers), func(t *testing.T) { upgradeUnderLoad(t, url, workers) })
+		}
+	}
+}
+
+func upgradeUnderLoad(t *testing.T, url string, workers [4]int) {
+	t.Helper()
+	settings := func(n int) string {
+		return fmt.Sprintf("[store]\nurl = %q\n[milter]\ndrain_timeout = \"20s\"\nworkers = %d", url, workers[n])
+	}
+	l := startLine(t, counting, settings(0))
+	c := l.load(8, "550")
+	gone := make(chan error, 1)
+	go func() { // as fast as it can
+		for {
+			select {
+			case <-c.stop:
+				gone <- nil
+				return
+			default:
 			}
-			c.some(50)
-			sent := c.end()
-			if err := <-gone; err != nil {
-				t.Error(err)
-			}
-			got, err := l.send(0)
-			if want := fmt.Sprintf("n%d.", sent+1); err != nil || !strings.Contains(got, want) {
-				t.Errorf("the counter is %s (%v), want %s", got, err, want)
-			}
-			for _, pid := range l.pids[:3] {
-				l.awaitGone(pid)
-			}
-			t.Logf("%d mails", sent)
-			l.signal(syscall.SIGTERM)
-			l.awaitGone(l.pid())
 			for _, path := range []string{l.dir + "/m.sock", l.dir + "/run/control.sock"} {
-				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("left behind: %s %v", path, err)
+				if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
+					gone <- fmt.Errorf("%s: %v %w", path, info, err)
+					return
 				}
 			}
-		})
+		}
+	}()
+	for n := range 3 {
+		c.some(50)
+		l.configure(settings(n + 1))
+		l.upgrade()
+		s := l.status()
+		if s.PID != l.pid() {
+			t.Errorf("status is of %d, want %d", s.PID, l.pid())
+		}
+		if got := len(s.Fleet.Processes); got != workers[n+1] {
+			t.Errorf("%d serving processes, want %d", got, workers[n+1])
+		}
+	}
+	c.some(50)
+	sent := c.end()
+	if err := <-gone; err != nil {
+		t.Error(err)
+	}
+	got, err := l.send(0)
+	if want := fmt.Sprintf("n%d.", sent+1); err != nil || !strings.Contains(got, want) {
+		t.Errorf("the counter is %s (%v), want %s", got, err, want)
+	}
+	for _, pid := range l.pids[:3] {
+		l.awaitGone(pid)
+	}
+	t.Logf("%d mails", sent)
+	if log := l.log(); strings.Contains(log, "died") {
+		t.Error("a serving process died")
+	}
+	l.signal(syscall.SIGTERM)
+	l.awaitGone(l.pid())
+	for _, path := range []string{l.dir + "/m.sock", l.dir + "/run/control.sock"} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("left behind: %s %v", path, err)
+		}
 	}
 }
 
 // TestUpgradeFails: whatever is wrong with the new one, the old one goes on, with its
 // store, and says why.
 func TestUpgradeFails(t *testing.T) {
-	l := startLine(t, counting, "[store]\nurl = \"file:\"")
+	for _, workers := range []string{"", "[milter]\nworkers = 2\n"} {
+		t.Run(workers, func(t *testing.T) { upgradeFails(t, workers) })
+	}
+}
+
+func upgradeFails(t *testing.T, workers string) {
+	t.Helper()
+	right := "[store]\nurl = \"file:\"\n" + workers
+	l := startLine(t, counting, right)
 	c := l.load(4, "550")
 	fails := func(name string, texts ...string) {
 		t.Helper()
@@ -373,11 +400,13 @@ func TestUpgradeFails(t *testing.T) {
 	l.install("")
 	l.configure("[milter]\nno_such_key = 1")
 	fails("a broken configuration", "unknown key no_such_key", "exit status 1")
-	l.configure("[store]\nurl = \"file:\"\n[milter]\nsocket_group = \"no-such-group\"")
+	l.configure("[store]\nurl = \"file:\"\n" + cmp.Or(workers, "[milter]\n") + "socket_group = \"no-such-group\"")
 	fails("a group", "no-such-group")
-	l.configure("[store]\nurl = \"file:\"")
+	l.configure(right)
 	l.script("export const = 1")
 	fails("broken scripts", "10-test.js:2:14")
+	l.script("throw new Error('no such world')")
+	fails("scripts whose top-level code fails", "no such world")
 	l.script(counting)
 	l.upgrade() // nothing of it stays
 	c.some(5)
@@ -389,7 +418,14 @@ func TestUpgradeFails(t *testing.T) {
 
 // TestUpgradeHangs: while the new one loads the old one serves; SIGTERM does not wait for it.
 func TestUpgradeHangs(t *testing.T) {
-	l := startLine(t, counting, "")
+	for _, workers := range []string{"", "[milter]\nworkers = 2"} {
+		t.Run(workers, func(t *testing.T) { upgradeHangs(t, workers) })
+	}
+}
+
+func upgradeHangs(t *testing.T, workers string) {
+	t.Helper()
+	l := startLine(t, counting, workers)
 	l.install("#!/bin/sh\nexec sleep 1000\n")
 	l.signal(syscall.SIGUSR2)
 	l.await(1, "upgrade: started")

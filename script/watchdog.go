@@ -19,10 +19,13 @@ const (
 	// grace is how long an interrupted call has before another goroutine
 	// answers for it: built-ins cannot be interrupted.
 	grace = 100 * time.Millisecond
-	// spared is how long a handler has run at least before memory is held against
-	// it while another hangs in a built-in: that one is at fault, most likely, and
-	// its memory comes free when it ends.
+	// spared is how long a handler has run at least before memory is held against it while
+	// another hangs in a built-in, or is being stopped, or was a moment ago: that one is at
+	// fault, most likely, and its memory comes free soon.
 	spared = time.Second
+	// lateLook is how long after a look the next one is late: this process had no processor
+	// meanwhile, or was stopped by the collector, and those whose time is up had none either.
+	lateLook = 5 * tick
 )
 
 // watchdog stops stretches of JavaScript that run past their deadline, and the
@@ -40,8 +43,10 @@ type watchdog struct {
 	stuck  atomic.Int32 // stretches that were abandoned and run on
 	looked atomic.Int64 // when run came round last, in watchdog time
 
-	stop chan struct{}
-	done sync.WaitGroup
+	pardoned bool  // by the last look; this and stopped are run's own
+	stopped  int64 // when a handler was stopped last, in watchdog time
+	stop     chan struct{}
+	done     sync.WaitGroup
 }
 
 // watched is a world as the watchdog sees it.
@@ -119,8 +124,7 @@ func (d *watchdog) run() {
 		case <-ticker.C:
 		}
 		now := int64(time.Since(d.start))
-		d.looked.Store(now)
-		longest, until, end := d.sweep(now)
+		longest, until, end := d.sweep(now, d.late(now, d.looked.Swap(now)))
 		if end {
 			return
 		}
@@ -129,37 +133,49 @@ func (d *watchdog) run() {
 		}
 		metrics.Read(heap)
 		if heap[0].Value.Uint64() > uint64(d.limits.Memory) {
+			d.stopped = now
 			longest.interrupt(now, until, fmt.Sprintf("memory is over its limit of %d bytes, and this handler has run longest", d.limits.Memory))
 		}
 	}
 }
 
-// sweep stops what is over its deadline and returns the stretch that has run
-// longest of the others, if one has for more than a tick: its world and its end.
-// end is true when there is nothing left to watch.
-func (d *watchdog) sweep(now int64) (longest *World, longestUntil int64, end bool) {
+// late tells whether a look is late. After one that was the next counts, however late.
+func (d *watchdog) late(now, before int64) bool {
+	d.pardoned = now-before > int64(lateLook) && !d.pardoned
+	return d.pardoned
+}
+
+// sweep stops what is over its deadline, unless that is pardoned, and returns the stretch that has run
+// longest of the others, if it has for long enough to hold memory against it: its world
+// and its end. end is true when there is nothing left to watch.
+func (d *watchdog) sweep(now int64, pardoned bool) (longest *World, longestUntil int64, end bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	since := now - int64(tick)
-	if d.stuck.Load() > 0 {
-		since = now - int64(spared)
+	since, enough := now, tick
+	if pardoned || d.stuck.Load() > 0 || d.stopped > 0 && now < d.stopped+int64(grace) {
+		enough = spared
 	}
 	for w := range d.worlds {
 		until := w.watch.until.Load()
 		switch {
 		case until == idle || until == abandoned:
 		case until == interrupted:
+			enough = spared
 			// Nobody answers for a world that is only tried while loading.
-			if now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
+			if !pardoned && now > w.watch.stopped.Load()+int64(grace) && w.call.Overrun != nil && w.watch.until.CompareAndSwap(interrupted, abandoned) {
 				delete(d.worlds, w)
 				d.stuck.Add(1)
 				go w.giveUp()
 			}
-		case now > until:
+		case now > until && !pardoned:
+			enough, d.stopped = spared, now
 			w.interrupt(now, until, "")
 		case w.watch.since.Load() < since:
 			longest, longestUntil, since = w, until, w.watch.since.Load()
 		}
+	}
+	if now-since <= int64(enough) {
+		longest = nil
 	}
 	end = d.retired && len(d.worlds) == 0
 	if end {

@@ -9,8 +9,8 @@ import (
 
 // beat gives the service manager a sign of life, if there is one to give. It is called
 // from the main loop, so that one that hangs gives none.
-func (r *running) beat() {
-	lines := r.notify.statusLine(r.line())
+func (r *running) beat(ctx context.Context) {
+	lines := r.notify.statusLine(r.line(ctx))
 	if r.notify.watchdog > 0 {
 		if err := r.serving.alive(r.notify.watchdog); err != nil {
 			r.o.Log.Error("no sign of life for the service manager, which may restart the server", zap.Error(err))
@@ -22,12 +22,12 @@ func (r *running) beat() {
 }
 
 // line is the server in a line of text, for systemctl status.
-func (r *running) line() string {
+func (r *running) line(ctx context.Context) string {
 	r.mu.Lock()
 	fault := r.reload
 	r.mu.Unlock()
 	s := r.engine.scriptStatus()
-	text := fmt.Sprintf("%d connections, scripts %s", r.engine.tally(context.Background()).Connections, s.Version)
+	text := fmt.Sprintf("%d connections, scripts %s", r.engine.tally(ctx).Connections, s.Version)
 	switch {
 	case fault != nil:
 		text += "; not reloaded: " + fault.Message

@@ -14,6 +14,7 @@ const (
 	live    changing = "reload"          // at SIGHUP
 	alone   changing = "reload, alone"   // at SIGHUP without milter.workers, else at a restart
 	lowered changing = "reload, lowered" // at SIGHUP if it became less, else at a restart
+	among   changing = "reload, above 0" // at SIGHUP from one number to another; to or from 0 at a restart
 	restart changing = "restart"         // SIGUSR2 is one, without an interruption
 	nothing changing = "-"               // no key
 )
@@ -35,10 +36,10 @@ func settings() []setting {
 		{"Server.State", "server.state", restart},
 		{"Milter.SocketMode", "milter.socket_mode", live},
 		{"Milter.SocketGroup", "milter.socket_group", live},
-		{"Milter.MaxConnections", "milter.max_connections", alone},
-		{"Milter.IdleTimeout", "milter.idle_timeout", alone},
-		{"Milter.DrainTimeout", "milter.drain_timeout", alone},
-		{"Milter.Workers", "milter.workers", restart},
+		{"Milter.MaxConnections", "milter.max_connections", live},
+		{"Milter.IdleTimeout", "milter.idle_timeout", live},
+		{"Milter.DrainTimeout", "milter.drain_timeout", live},
+		{"Milter.Workers", "milter.workers", among},
 		{"Milter.MaxMessage", "milter.max_message", live},
 		{"Milter.Oversize", "milter.oversize", live},
 		{"Milter.SpoolThreshold", "milter.spool_threshold", live},
@@ -69,13 +70,31 @@ func settings() []setting {
 func needRestart(started, cfg *config.Config) []string {
 	var list []string
 	for _, s := range settings() {
-		was, is := s.of(started), s.of(cfg)
-		if (s.changing == restart || s.changing == alone && started.Milter.Workers > 0) && !reflect.DeepEqual(was.Interface(), is.Interface()) ||
-			s.changing == lowered && is.Int() > was.Int() {
+		if s.waits(started, cfg) {
 			list = append(list, s.key)
 		}
 	}
 	return list
+}
+
+// waits tells whether the setting has changed, and the change has no effect yet.
+func (s setting) waits(started, cfg *config.Config) bool {
+	was, is := s.of(started), s.of(cfg)
+	if reflect.DeepEqual(was.Interface(), is.Interface()) {
+		return false
+	}
+	switch s.changing {
+	case restart:
+		return true
+	case alone:
+		return started.Milter.Workers > 0
+	case among:
+		return was.Int() == 0 || is.Int() == 0
+	case lowered:
+		return is.Int() > was.Int()
+	default:
+		return false
+	}
 }
 
 // of is the setting's value.

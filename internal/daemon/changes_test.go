@@ -79,7 +79,7 @@ func TestNeedRestart(t *testing.T) {
 		started, changed := config.Default(), config.Default()
 		other(t, s.of(changed))
 		var want []string
-		if s.changing == restart || s.changing == lowered {
+		if s.changing == restart || s.changing == lowered || s.changing == among {
 			want = []string{s.key}
 		}
 		if got := needRestart(started, changed); !slices.Equal(got, want) {
@@ -88,6 +88,25 @@ func TestNeedRestart(t *testing.T) {
 		if got := needRestart(changed, started); s.changing == lowered && len(got) > 0 {
 			t.Errorf("%s lowered: %v", s.field, got)
 		}
+	}
+}
+
+// TestNeedRestartOfAFleet: with serving processes their number changes, but not to none,
+// and what is listened on does not.
+func TestNeedRestartOfAFleet(t *testing.T) {
+	started := config.Default()
+	started.Milter.Workers = 2
+	for workers, want := range map[int][]string{0: {"milter.workers"}, 1: nil, 2: nil, 3: nil} {
+		changed := *started
+		changed.Milter.Workers, changed.Milter.MaxConnections, changed.Milter.DrainTimeout = workers, 7, 7
+		if got := needRestart(started, &changed); !slices.Equal(got, want) {
+			t.Errorf("%d: %v, want %v", workers, got, want)
+		}
+	}
+	changed := *started
+	changed.Listen = []string{"inet:1"}
+	if got := needRestart(started, &changed); !slices.Equal(got, []string{"listen"}) {
+		t.Error(got)
 	}
 }
 

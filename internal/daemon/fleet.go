@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"pmilter/internal/admin"
 	"pmilter/internal/config"
@@ -127,13 +128,20 @@ func faultsOf(err error) error {
 	return err
 }
 
+// workers is how many processes a configuration wants: a fleet stays one.
+func (f *fleet) workers(cfg *config.Config) int {
+	if cfg.Milter.Workers == 0 {
+		return f.started.Milter.Workers
+	}
+	return cfg.Milter.Workers
+}
+
 // order is what processes are told of a configuration: of it, what needs a restart is as
 // it was at the start, in those that start later too.
 func (f *fleet) order(cfg *config.Config, code []byte) (json.RawMessage, error) {
 	c := *cfg
-	m, was := &c.Milter, f.started.Milter
-	m.MaxConnections = (was.MaxConnections + was.Workers - 1) / was.Workers
-	m.Workers, m.IdleTimeout, m.DrainTimeout = was.Workers, was.IdleTimeout, was.DrainTimeout
+	n := f.workers(cfg)
+	c.Milter.Workers, c.Milter.MaxConnections = n, (cfg.Milter.MaxConnections+n-1)/n
 	c.Log.Format, c.Server = f.started.Log.Format, f.started.Server
 	c.Warnings = nil
 	data, err := json.Marshal(order{Config: &c, Code: code, CPU: f.started.Handler.CPU, Listen: entriesOf(f.listeners)})
@@ -157,6 +165,7 @@ func (f *fleet) take(ctx context.Context, cfg *config.Config, l *library) {
 	l.watch(ctx, &f.watches, f.log)
 	if pool := f.pool.Load(); pool != nil {
 		pool.Limit(killMemory(cfg))
+		pool.Configure(f.workers(cfg), endTimeout(cfg))
 	}
 }
 
@@ -164,9 +173,10 @@ func (f *fleet) take(ctx context.Context, cfg *config.Config, l *library) {
 // verdicts of messages under way, what is stuck, and a busy machine.
 const drainMargin = 15 * time.Second
 
-// serve starts the processes, and returns when all of them serve. They accept by
-// themselves, so nothing is said of a listener that fails later.
-func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- error) error {
+func endTimeout(cfg *config.Config) time.Duration { return cfg.Milter.DrainTimeout + drainMargin }
+
+// prepare starts the processes, and returns when all are ready.
+func (f *fleet) prepare(ctx context.Context, listeners []*listening) error {
 	f.mu.Lock()
 	f.listeners = listeners
 	code, err := f.library.Load().Current().Code()
@@ -179,8 +189,8 @@ func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- erro
 		return err
 	}
 	pool := serving.Open(serving.Options{ //nolint:contextcheck // it lives until Stop
-		Command: f.command, Workers: f.started.Milter.Workers, Inherit: func() ([]*os.File, error) { return f.inherit(ctx) },
-		EndTimeout: f.started.Milter.DrainTimeout + drainMargin, Sum: sumTallies,
+		Command: f.command, Workers: f.workers(f.cfg), Inherit: func() ([]*os.File, error) { return f.inherit(ctx) },
+		EndTimeout: endTimeout(f.cfg), Sum: sumTallies,
 		Reported: f.reported, Gone: f.gone, Log: f.log,
 	}, set)
 	pool.Limit(killMemory(f.cfg))
@@ -189,7 +199,14 @@ func (f *fleet) serve(ctx context.Context, listeners []*listening, _ chan<- erro
 	return pool.Ready(ctx)
 }
 
-// inherit is what each process gets: the store, and the listening sockets.
+// serve has the processes accept: by themselves, so nothing is said of a listener that
+// fails later.
+func (f *fleet) serve(ctx context.Context, _ []*listening, _ chan<- error) error {
+	return f.pool.Load().Begin(ctx)
+}
+
+// inherit is what each process gets: the store, the listening sockets, and where the log
+// goes: its standard error is ours to read, see serving.
 func (f *fleet) inherit(ctx context.Context) ([]*os.File, error) {
 	var files []*os.File
 	for _, l := range f.listeners {
@@ -199,6 +216,11 @@ func (f *fleet) inherit(ctx context.Context) ([]*os.File, error) {
 		}
 		files = append(files, file)
 	}
+	log, err := unix.FcntlInt(os.Stderr.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return files, fmt.Errorf("daemon: log of a serving process: %w", err)
+	}
+	files = append(files, os.NewFile(uintptr(log), os.Stderr.Name())) //nolint:gosec // not negative
 	share, err := f.share.inherit(ctx)
 	if err != nil {
 		return files, err
@@ -230,10 +252,13 @@ func (f *fleet) configure(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// alive implements front: the pool sees to its processes, which end their own scripts.
-func (f *fleet) alive(int, time.Duration) error {
+// alive implements front: it is the processes that are.
+func (f *fleet) alive(_ int, quiet time.Duration) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.mu.Unlock() // a change that never ends is no life
+	if pool := f.pool.Load(); pool != nil {
+		return pool.Alive(quiet)
+	}
 	return nil
 }
 

@@ -77,13 +77,20 @@ format = "json"
 	}
 	// What needs a restart stays as it was at the start, for processes that start later.
 	changed := *cfg
-	changed.Milter.MaxConnections, changed.Milter.DrainTimeout, changed.Log.Format = 7, 0, "console"
+	changed.Milter.Workers, changed.Milter.MaxConnections, changed.Milter.DrainTimeout, changed.Log.Format = 2, 7, 0, "console"
 	changed.Handler.OnError = config.Accept
 	if data, err = f.order(&changed, nil); err == nil {
 		err = json.Unmarshal(data, &o)
 	}
-	if m := o.Config.Milter; err != nil || m.MaxConnections != 34 || m.DrainTimeout != cfg.Milter.DrainTimeout || o.Config.Log.Format != "json" || o.Config.Handler.OnError != config.Accept {
+	if m := o.Config.Milter; err != nil || m.MaxConnections != 4 || m.DrainTimeout != 0 || o.Config.Log.Format != "json" || o.Config.Handler.OnError != config.Accept {
 		t.Errorf("%+v, %v", o.Config, err)
+	}
+	changed.Milter.Workers = 0 // without processes: at a restart
+	if data, err = f.order(&changed, nil); err == nil {
+		err = json.Unmarshal(data, &o)
+	}
+	if m := o.Config.Milter; err != nil || m.Workers != 3 || m.MaxConnections != 3 {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

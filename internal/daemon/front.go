@@ -18,6 +18,9 @@ import (
 // front is what serves the MTAs: the engine of this process, or a fleet of processes
 // with an engine each.
 type front interface {
+	// prepare does all that takes long before listeners can be served, and takes no
+	// connection. Once, before the first serve.
+	prepare(ctx context.Context, listeners []*listening) error
 	// serve begins to take connections from listeners, until stop of each is called; failed
 	// gets why one failed, if it has room.
 	serve(ctx context.Context, listeners []*listening, failed chan<- error) error
@@ -64,6 +67,8 @@ func newFront(ctx context.Context, cfg *config.Config, o Options, open storeOpen
 }
 
 var _ front = (*engine)(nil)
+
+func (e *engine) prepare(context.Context, []*listening) error { return nil }
 
 func (e *engine) serve(ctx context.Context, listeners []*listening, failed chan<- error) error {
 	for _, l := range listeners {

@@ -101,7 +101,7 @@ func TestWatchdogNeedsListeners(t *testing.T) {
 	r.notify = newNotifier(m.env("WATCHDOG_USEC", "100000"), s.e.log)
 	defer r.notify.close()
 	r.serving.list = []*listening{{entry: "nowhere"}}
-	r.beat()
+	r.beat(t.Context())
 	if got := m.hears(plenty); !strings.HasPrefix(got, "STATUS=0 connections, scripts ") || strings.Contains(got, "WATCHDOG=1") {
 		t.Errorf("%q", got)
 	}

@@ -97,6 +97,10 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 		return err
 	}
 	defer r.closeAdmin()
+	if err := r.engine.prepare(work, listeners.added); err != nil { // which serves its processes' store until work is over
+		queues.forget(work)
+		return errors.Join(err, r.engine.shutdown(work))
+	}
 	control := r.openControl(work, r.o.Env)
 	if err := r.begin(work, queues, listeners, site, control); err != nil {
 		return err
@@ -104,7 +108,7 @@ func (r *running) run(ctx, work context.Context, queues *opened) error {
 	defer r.closeControl()
 	r.o.Log.Info("serving", zap.String("version", r.o.Version), zap.Strings("listen", r.serving.names()),
 		zap.String("scripts", r.engine.scriptStatus().Version), zap.String("config", r.cfg.File))
-	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line())...)
+	ready := append([]string{"READY=1"}, r.notify.statusLine(r.line(work))...)
 	if r.notify.watchdog > 0 {
 		ready = append(ready, "WATCHDOG=1") // the last one of a server before may be half of WatchdogSec ago
 	}
@@ -118,7 +122,7 @@ func (r *running) begin(work context.Context, queues *opened, listeners *listenC
 	if p != nil {
 		if err := p.ready(work, r.engine.theStore(), r.cfg, r.o.Log); err != nil {
 			queues.forget(work)
-			return err
+			return errors.Join(err, r.engine.shutdown(work))
 		}
 	}
 	r.jobs.use(work, queues)
@@ -170,7 +174,7 @@ func (r *running) loop(ctx, work context.Context) error {
 			}
 		case <-r.pings:
 		case <-tick.C:
-			r.beat()
+			r.beat(work)
 		}
 	}
 }
@@ -187,7 +191,7 @@ func (r *running) leave(work context.Context, tick <-chan time.Time, cause error
 		case <-r.o.Upgrade:
 			r.o.Log.Warn("SIGUSR2 has no effect: this process is stopping")
 		case <-tick:
-			r.beat()
+			r.beat(work)
 		case <-r.pings:
 		}
 	}
@@ -214,7 +218,7 @@ func (r *running) drain(ctx context.Context, cause error) error {
 // anything is wrong the old ones stay.
 func (r *running) hangup(ctx context.Context) {
 	r.notify.tell(reloading()...)
-	defer func() { r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line())...)...) }()
+	defer func() { r.notify.tell(append([]string{"READY=1"}, r.notify.statusLine(r.line(ctx))...)...) }()
 	o := r.o
 	cfg, err := o.Reload()
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 // killMemory and dataMemory are what a serving process cannot pass: of RssAnon, looked
 // at each second, and of data, at once. The collector and the watchdog act from
 // handler.memory on, and may need as much again until they have; the runtime takes its
-// memory from the system in pieces of 64 MiB.
+// memory from the system in pieces of 64 MiB. It counts as data what the runtime has
+// once had, used or not.
 func killMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 128<<20 }
 func dataMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 256<<20 }
 

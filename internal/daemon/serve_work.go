@@ -14,9 +14,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 
 	"pmilter/internal/config"
 	"pmilter/internal/log"
@@ -91,6 +93,8 @@ func beginServing(ctx context.Context, set json.RawMessage) (serving.Server, err
 		return nil, fmt.Errorf("daemon: serving process: %w", err)
 	}
 	cfg := o.Config
+	os.Stderr = os.NewFile(uintptr(listenFD+len(o.Listen)), "/dev/stderr") //nolint:gosec // 2 is a pipe to the server
+	unix.CloseOnExec(int(os.Stderr.Fd()))
 	logger, level, err := log.New(os.Stderr, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return nil, err
@@ -206,7 +210,7 @@ func (s *servingEngine) Resume() {
 	}
 	for _, l := range s.listeners {
 		s.accepting.Go(func() {
-			err := s.server.Serve(s.accept, l.Listener, l.name) //nolint:contextcheck // until Shutdown
+			err := s.server.Serve(s.accept, l.Listener, l.name)
 			if s.accept.Err() == nil && !errors.Is(err, milter.ErrServerClosed) {
 				s.log.Error("listener failed", zap.String("listener", l.name), zap.Error(err))
 				_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // another process may fare better
@@ -253,10 +257,17 @@ func (s *servingEngine) Report() json.RawMessage {
 	return data
 }
 
+// maxQuiet is how long the goroutine that ends endless scripts, every few milliseconds,
+// may be quiet.
+const maxQuiet = 10 * time.Second
+
 // Trouble is what a process cannot get rid of by itself.
 func (s *servingEngine) Trouble() string {
 	if s.filter.Worlds().Stuck > 0 {
 		return "a script hangs in a built-in function"
+	}
+	if s.library.Load().WatchdogQuiet() > maxQuiet {
+		return "nobody ends endless scripts"
 	}
 	limit := uint64(s.memory.Load()) //nolint:gosec // not negative
 	if heapBytes() > limit {

@@ -113,14 +113,6 @@ type running struct {
 	count  int       // of reloads
 }
 
-// maxConnections is how many there may be: processes that serve have it from the start.
-func (r *running) maxConnections(now *config.Config) int {
-	if r.cfg.Milter.Workers > 0 {
-		return r.cfg.Milter.MaxConnections
-	}
-	return now.Milter.MaxConnections
-}
-
 // configured is the configuration in use.
 func (r *running) configured() *config.Config {
 	r.mu.Lock()
@@ -152,7 +144,7 @@ func (r *running) status(ctx context.Context) *admin.Status {
 	all := r.engine.tally(ctx)
 	s := &admin.Status{
 		Version: r.o.Version, PID: os.Getpid(), Started: r.started, Config: cfg.File, Listen: r.serving.names(),
-		Connections: admin.Connections{Open: all.Connections, Max: r.maxConnections(cfg)},
+		Connections: admin.Connections{Open: all.Connections, Max: cfg.Milter.MaxConnections},
 		Verdicts:    all.Verdicts, MilterWorkers: all.Workers, Scripts: scriptStatus(r.engine.scriptStatus()), Reload: fault,
 		Queues: []admin.Queue{}, LastReload: last, Reloads: count,
 	}

@@ -22,7 +22,7 @@ func (f *Fake) Write(b []byte) (int, error) { return f.Conn.Write(b) }
 func (f *Fake) Signal(syscall.Signal)       {}
 func (f *Fake) Kill()                       { f.End() }
 func (f *Fake) Memory() int64               { return f.RSS() }
-func (f *Fake) Reap() string                { f.End(); <-f.Done; return "exit status 0" }
+func (f *Fake) Reap() (string, string)      { f.End(); <-f.Done; return "exit status 0", "" }
 
 // FakeStarter makes fakes.
 type FakeStarter func(o *Options) (*Fake, error)

@@ -51,8 +51,12 @@ func (p *Pool) plan() (wait time.Duration, spawn, stop bool) {
 }
 
 // retire ends idle workers above Min whose time is up: those first that have been
-// idle longest. It tells when the next one's is. With the mutex held.
+// idle longest. Residents above Max end at once. It tells when the next one's is. With
+// the mutex held.
 func (p *Pool) retire(now time.Time) (next time.Duration) {
+	for p.o.Resident && len(p.idle) > 0 && p.have() > p.o.Max {
+		p.end(p.idle[0], "fewer")
+	}
 	if p.o.IdleTimeout <= 0 {
 		return forever
 	}

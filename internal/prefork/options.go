@@ -28,6 +28,10 @@ type Options struct {
 	// of these there are Max at most: another that asks to end has to wait.
 	Resident bool
 
+	// KeepStderr: what a worker writes to its standard error, and output, is not ours but
+	// kept, the beginning of it, for its Exit: a runtime that dies writes megabytes there.
+	KeepStderr bool
+
 	StartTimeout  time.Duration // until it must be ready; 0: 30 s
 	EndTimeout    time.Duration // from asking a worker without a job to end until it is killed; 0: 5 s
 	SpawnInterval time.Duration // least time between two starts; 0: none
@@ -79,6 +83,7 @@ type Exit struct {
 	Jobs   int    // that it had done
 	Age    time.Duration
 	Fault  string // what it said when it could not start
+	Stderr string // with KeepStderr, the first 4 KiB of what it wrote there
 }
 
 func (o *Options) defaults() {
@@ -126,8 +131,9 @@ type process interface {
 	Signal(syscall.Signal)
 	// Kill ends the process and its whole group at once. Calls after Reap are without effect.
 	Kill()
-	// Reap kills what is left of the group, waits for the process and says how it ended.
-	Reap() string
+	// Reap kills what is left of the group, waits for the process and says how it ended,
+	// and the beginning of its standard error, with Options.KeepStderr.
+	Reap() (status, stderr string)
 	// Memory is its RssAnon in bytes, 0 when that cannot be told.
 	Memory() int64
 }

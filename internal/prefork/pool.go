@@ -184,6 +184,22 @@ func (p *Pool) Kill(pid int, reason string) {
 	}
 }
 
+// Limits are the fields of Options of these names, as they are now.
+type Limits struct {
+	Min, Max   int
+	EndTimeout time.Duration
+}
+
+// Configure changes the limits. Resident workers above Max are told to end, the oldest
+// first; one that is on its way out keeps the time that it had.
+func (p *Pool) Configure(l Limits) {
+	p.mu.Lock()
+	p.o.Min, p.o.Max, p.o.EndTimeout = l.Min, l.Max, l.EndTimeout
+	p.o.defaults()
+	p.mu.Unlock()
+	p.poke()
+}
+
 // killAll kills all workers and tells how many there were.
 func (p *Pool) killAll() int {
 	p.mu.Lock()

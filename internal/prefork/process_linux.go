@@ -57,13 +57,24 @@ func (l *launcher) start(o *Options, inherited []*os.File) (process, error) {
 		// only sees to it that one which was stopped can do it.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGCONT},
 	}
+	c := &child{Conn: ours, cmd: cmd}
+	if o.KeepStderr {
+		w, err := c.stderr.open()
+		if err != nil {
+			ours.Close()
+			return nil, fmt.Errorf("prefork: standard error: %w", err)
+		}
+		defer w.Close()
+		cmd.Stdout, cmd.Stderr = w, w
+	}
 	done := make(chan error)
 	l.asked <- func() { done <- cmd.Start() }
 	if err := <-done; err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("prefork: start: %w", err)
 	}
-	return &child{Conn: ours, cmd: cmd, statm: filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "statm")}, nil
+	c.statm = filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "statm")
+	return c, nil
 }
 
 // socketPair is two connected sockets: ours, and a file for a process.
@@ -84,8 +95,9 @@ func socketPair() (ours net.Conn, theirs *os.File, err error) {
 // child is a process of ours.
 type child struct {
 	net.Conn
-	cmd   *exec.Cmd
-	statm string
+	cmd    *exec.Cmd
+	statm  string
+	stderr beginning
 
 	mu     sync.Mutex
 	reaped bool
@@ -115,14 +127,14 @@ func (c *child) Kill() {
 }
 
 // Reap waits for it.
-func (c *child) Reap() string {
+func (c *child) Reap() (status, stderr string) {
 	c.Kill()         // while the leader is a zombie at most, so that the number is the group's
 	_ = c.cmd.Wait() // its state says the same
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
 	c.Conn.Close()
-	return c.cmd.ProcessState.String()
+	return c.cmd.ProcessState.String(), c.stderr.text()
 }
 
 // Memory is RssAnon: what is resident, without what belongs to files and shared

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // beWorker does jobs: "echo TEXT", "pid", "program" (runs a program, answers with its
 // number), "hang" and "chatter" (the same, and never answer; the number is a note), "sleep D", "die",
-// "grow" (holds 64 MiB).
+// "grow" (holds 64 MiB), "rave" (writes 8 MiB to its standard error and dies).
 func beWorker() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -54,6 +54,9 @@ func beWorker() int {
 		return func(_ context.Context, job []byte) ([]byte, bool) {
 			word, rest, _ := strings.Cut(string(job), " ")
 			switch word {
+			case "rave": // as a runtime that dies: more than anybody wants, and the end
+				fmt.Fprint(os.Stderr, "fatal error: "+strings.Repeat("x", 8<<20)+"end")
+				os.Exit(2)
 			case "echo":
 				return []byte(rest), false
 			case "pid":
@@ -120,6 +123,20 @@ func newPool(t *testing.T, o prefork.Options) *prefork.Pool {
 		}
 	})
 	return p
+}
+
+// TestStderr: of what a worker writes to its standard error the beginning is kept, and
+// however much it is it keeps nobody from ending.
+func TestStderr(t *testing.T) {
+	exits := make(chan prefork.Exit, 1)
+	p := newPool(t, prefork.Options{Max: 1, KeepStderr: true, Hooks: prefork.Hooks{OnReap: func(e prefork.Exit) { exits <- e }}})
+	if _, err := p.Do(t.Context(), prefork.Job{Data: []byte("rave ")}); err == nil {
+		t.Error("it lives")
+	}
+	e := <-exits
+	if len(e.Stderr) != 4<<10 || !strings.HasPrefix(e.Stderr, "fatal error: xxx") || e.Status != "exit status 2" {
+		t.Errorf("%s, %d bytes: %.40s", e.Status, len(e.Stderr), e.Stderr)
+	}
 }
 
 // gone waits until a process is no more, or a zombie that somebody else has to reap.

@@ -51,8 +51,8 @@ func (w *worker) live() {
 			break
 		}
 	}
-	status := w.Reap()
-	w.pool.gone(w, status)
+	status, stderr := w.Reap()
+	w.pool.gone(w, status, stderr)
 	<-written
 }
 
@@ -259,10 +259,10 @@ func (w *worker) killAfter(d time.Duration, note func()) {
 }
 
 // gone forgets a worker whose process is no more.
-func (p *Pool) gone(w *worker, status string) {
+func (p *Pool) gone(w *worker, status, stderr string) {
 	p.mu.Lock()
 	exit := Exit{
-		PID: w.PID(), Status: status, Reason: w.ending, What: w.what, Jobs: w.jobs, Age: time.Since(w.started), Fault: w.fault,
+		PID: w.PID(), Status: status, Reason: w.ending, What: w.what, Jobs: w.jobs, Age: time.Since(w.started), Fault: w.fault, Stderr: stderr,
 	}
 	p.workers = slices.DeleteFunc(p.workers, func(i *worker) bool { return i == w })
 	p.idle = slices.DeleteFunc(p.idle, func(i *worker) bool { return i == w })

@@ -22,6 +22,7 @@ const (
 const (
 	wordUp     word = "up"     // set up with set Number, and asks to begin
 	wordReport word = "report" // Data is the report
+	wordAlive  word = "alive"  // there is nothing new to report
 )
 
 // message is what the two sides tell each other.
@@ -54,7 +55,7 @@ func decode(data []byte) (m message, err error) {
 		return message{}, fmt.Errorf("serving: %w", err)
 	}
 	switch m.Word {
-	case wordPrepare, wordHold, wordUse, wordDrop, wordCount, wordUp, wordReport:
+	case wordPrepare, wordHold, wordUse, wordDrop, wordCount, wordUp, wordReport, wordAlive:
 		return m, nil
 	default:
 		return message{}, errWord

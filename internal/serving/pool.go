@@ -3,7 +3,6 @@ package serving
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -24,7 +23,7 @@ type Options struct {
 	// Inherit, when set, makes the files that each process inherits, from descriptor 4 on.
 	Inherit func() ([]*os.File, error)
 	// EndTimeout is how long a process that is to end may take to serve what it has;
-	// then it is killed.
+	// then it is killed. It and Workers are what Configure changes.
 	EndTimeout time.Duration
 	// Sum, when set, adds the last report of a process that is no more to those of all
 	// that went before; nil at first. It must not block.
@@ -56,30 +55,37 @@ type Pool struct {
 	number  uint64          // of the newest set, used or not
 	using   uint64          // of the set in use
 	set     json.RawMessage // in use
+	begun   bool            // Begin was called
 	busy    bool            // a Switch is under way: who comes up waits for its end
+	workers int
 	members map[int]*member // processes that have come up and are not gone
 	changed chan struct{}   // closed, and made anew, at each change of what is above
 	asked   uint64          // reports
 	gone    json.RawMessage // the sum of the reports of those that are no more
 	failed  error           // of a process that could not be set up
+	looked  time.Time       // when watch came round last
+	heard   time.Time       // when one that serves has said something last
 }
 
 // member is a process that has come up.
 type member struct {
 	has      uint64 // the set that it came up with
-	using    uint64 // 0: it has not begun yet
-	prepared uint64 // or could not
+	admitted bool
+	heard    time.Time // when it has said something last
+	using    uint64    // 0: it has not begun yet
+	prepared uint64    // or could not
 	held     uint64
 	fault    string // why it could not
 	counted  uint64
 	report   json.RawMessage
 }
 
-// Open starts the processes, with a set that was tried. Stop ends them.
+// Open starts the processes, with a set that was tried. They get ready, and serve from
+// Begin on. Stop ends them.
 func Open(o Options, set json.RawMessage) *Pool {
-	p := &Pool{o: o, set: set, number: 1, using: 1, members: map[int]*member{}, changed: make(chan struct{})}
+	p := &Pool{o: o, set: set, number: 1, using: 1, workers: o.Workers, members: map[int]*member{}, changed: make(chan struct{})}
 	p.pool = prefork.New(prefork.Options{
-		Args: o.Command, Setup: p.setup, Min: o.Workers, Max: o.Workers, Resident: true,
+		Args: o.Command, Setup: p.setup, Min: o.Workers, Max: o.Workers, Resident: true, KeepStderr: true,
 		EndTimeout: o.EndTimeout, ErrorInterval: 100 * time.Millisecond, MaxErrorInterval: time.Second,
 		Hooks: prefork.Hooks{
 			BeforeSpawn: o.Inherit, Note: p.note, OnReap: p.reap,
@@ -107,36 +113,6 @@ func (s setup) encode() []byte {
 	return data
 }
 
-// FaultError is why a process refused a set, in its words.
-type FaultError struct{ Fault string }
-
-func (e *FaultError) Error() string { return e.Fault }
-
-// Try has a process that is there for it alone try a set. It gives what that has to
-// remark. The error is a *FaultError, or says how the process ended.
-func Try(ctx context.Context, command []string, set json.RawMessage) (remarks json.RawMessage, err error) {
-	var mu sync.Mutex
-	err = prefork.Try(ctx, prefork.Options{
-		Args: command, Resident: true, Setup: func() []byte { return setup{Trial: true, Data: set}.encode() },
-		Hooks: prefork.Hooks{Note: func(_ int, data []byte) {
-			if m, err := decode(data); err == nil && m.Word == wordReport {
-				mu.Lock()
-				defer mu.Unlock()
-				remarks = m.Data
-			}
-		}},
-	})
-	var ended *prefork.NotReadyError
-	switch {
-	case !errors.As(err, &ended):
-		return remarks, err
-	case ended.Exit.Fault != "":
-		return nil, &FaultError{ended.Exit.Fault}
-	default:
-		return nil, fmt.Errorf("the process that was to try the scripts ended: %s", ended.Exit.Status)
-	}
-}
-
 // note hears a process.
 func (p *Pool) note(pid int, data []byte) {
 	m, err := decode(data)
@@ -150,16 +126,19 @@ func (p *Pool) note(pid int, data []byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	if m.Word == wordUp {
-		w := &member{has: m.Number}
-		if p.members[pid] = w; !p.busy {
-			p.admit(pid, w)
-		}
+		p.members[pid] = &member{has: m.Number, heard: now}
+		p.admitAll()
+		p.wake()
 		return
 	}
 	w := p.members[pid]
 	if w == nil {
 		return
+	}
+	if w.heard = now; w.using != 0 {
+		p.heard = now
 	}
 	switch m.Word {
 	case wordPrepare:
@@ -174,9 +153,22 @@ func (p *Pool) note(pid int, data []byte) {
 		w.using = m.Number
 	case wordReport:
 		w.report, w.counted = m.Data, max(w.counted, m.Number)
-	default: // ours
+	default: // ours; or it is alive, and no more
 	}
 	p.wake()
+}
+
+// admitAll lets those begin that wait for it, if they may. With the mutex held.
+func (p *Pool) admitAll() {
+	if !p.begun || p.busy {
+		return
+	}
+	for pid, w := range p.members {
+		if !w.admitted {
+			w.admitted = true
+			p.admit(pid, w)
+		}
+	}
 }
 
 // admit lets a process begin. With the mutex held.
@@ -214,6 +206,9 @@ func (p *Pool) reap(e prefork.Exit) {
 		p.o.Gone(e.PID)
 	}
 	fields := []zap.Field{zap.Int("pid", e.PID), zap.String("status", e.Status), zap.Duration("age", e.Age.Round(time.Millisecond))}
+	if e.Stderr != "" { // the runtime's last words, mostly
+		fields = append(fields, zap.String("stderr", e.Stderr))
+	}
 	switch {
 	case e.Fault != "":
 		p.o.Log.Error("serving process not started", append(fields, zap.String("error", e.Fault))...)
@@ -221,53 +216,6 @@ func (p *Pool) reap(e prefork.Exit) {
 		p.o.Log.Error("serving process died: its connections are lost", fields...)
 	default:
 		p.o.Log.Info("serving process ended", append(fields, zap.String("reason", e.Reason))...)
-	}
-}
-
-// Ready returns when all processes serve; with an error when one could not be set up
-// before.
-func (p *Pool) Ready(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		serving, changed, err := 0, p.changed, p.failed
-		for _, w := range p.members {
-			if w.using != 0 {
-				serving++
-			}
-		}
-		p.mu.Unlock()
-		if serving >= p.o.Workers || err != nil {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// Limit has a process killed whose RssAnon is past that many bytes; 0: none is.
-func (p *Pool) Limit(memory int64) { p.limit.Store(memory) }
-
-// watch holds the limit.
-func (p *Pool) watch(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		limit := p.limit.Load()
-		for _, w := range p.pool.Status().Workers {
-			if limit > 0 && w.Memory > limit {
-				p.o.Log.Error("serving process killed: its memory is past all limits",
-					zap.Int("pid", w.PID), zap.Int64("memory", w.Memory), zap.Int64("limit", limit))
-				p.pool.Kill(w.PID, "memory")
-			}
-		}
 	}
 }
 

@@ -226,6 +226,9 @@ func ready(t *testing.T, p *serving.Pool) {
 	if err := p.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Begin(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // await returns when the reports of all processes are so: "1 1" for two with version 1.

@@ -3,8 +3,6 @@ package serving
 import (
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +18,12 @@ func (p *Pool) Switch(ctx context.Context, set json.RawMessage) error {
 	p.mu.Lock()
 	p.number++
 	p.busy = true
-	s := change{p: p, number: p.number, pids: slices.Collect(maps.Keys(p.members))}
+	s := change{p: p, number: p.number}
+	for pid, w := range p.members {
+		if w.admitted {
+			s.pids = append(s.pids, pid)
+		}
+	}
 	p.mu.Unlock()
 	err := s.prepare(ctx, set)
 	if err == nil {
@@ -36,11 +39,7 @@ func (p *Pool) Switch(ctx context.Context, set json.RawMessage) error {
 	}
 	p.busy = false
 	s.tell(verdict)
-	for pid, w := range p.members {
-		if !slices.Contains(s.pids, pid) {
-			p.admit(pid, w)
-		}
-	}
+	p.admitAll()
 	p.mu.Unlock()
 	if err != nil {
 		return err
@@ -48,8 +47,8 @@ func (p *Pool) Switch(ctx context.Context, set json.RawMessage) error {
 	return s.await(context.WithoutCancel(ctx), answerTimeout, func(w *member) bool { return w.using == s.number })
 }
 
-// change is one Switch: of the processes that had come up when it began. Those that
-// come up later wait for its end.
+// change is one Switch: of the processes that had begun when it began. The others wait for
+// its end.
 type change struct {
 	p      *Pool
 	number uint64

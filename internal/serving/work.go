@@ -11,7 +11,8 @@ import (
 	"pmilter/internal/prefork"
 )
 
-// Server is what a process serves with. Begin makes one, which is held. All but Report and Trouble are called one at a time, Shutdown beside them.
+// Server is what a process serves with. Begin makes one, which is held. All but Report
+// and Trouble are called one at a time, Shutdown beside them.
 type Server interface {
 	// Prepare makes another set ready to be used. It changes nothing.
 	Prepare(ctx context.Context, set json.RawMessage) (Prepared, error)
@@ -204,12 +205,14 @@ func (r *resident) look() {
 	}
 }
 
-// report tells the pool, when there is news or always. number is that of the question.
+// report tells the pool: that it is alive when there is no news, unless always. number is
+// that of the question.
 func (r *resident) report(number uint64, always bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.server.Report()
 	if !always && bytes.Equal(now, r.last) {
+		r.say(message{Word: wordAlive})
 		return
 	}
 	r.last = now
