@@ -23,21 +23,24 @@ import (
 )
 
 type bench struct {
-	binary  string
-	mails   int
-	workers int
-	rounds  int
-	dir     string
-	out     io.Writer
+	binaries []string
+	mails    int
+	workers  int
+	rounds   int
+	short    bool
+	dir      string
+	out      io.Writer
 }
 
 func main() {
 	b := bench{out: os.Stdout}
-	flag.StringVar(&b.binary, "pmilterd", "./pmilterd", "the binary")
+	binaries := flag.String("pmilterd", "./pmilterd", "the binary, or several with commas between: each has its turn in each round")
 	flag.IntVar(&b.mails, "mails", 2000, "mails a round")
 	flag.IntVar(&b.workers, "workers", 2, "workers, and programs at a time")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the medians are shown")
+	flag.BoolVar(&b.short, "short", false, "pmilterd's jobs alone: no other programs, no memory")
 	flag.Parse()
+	b.binaries = strings.Split(*binaries, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := b.run(ctx)
 	stop()
@@ -47,46 +50,83 @@ func main() {
 	}
 }
 
+// figure is a turn's: mails a second, and the processor time of all processes but
+// ours for each, which other work on the machine changes less.
+type figure struct{ rate, cpu float64 }
+
+// way is one that a mail's work can be done.
+type way struct {
+	name    string
+	run     func(context.Context) (figure, error)
+	figures []figure
+}
+
 func (b *bench) run(ctx context.Context) error {
 	var err error
-	if b.binary, err = filepath.Abs(b.binary); err != nil {
-		return err
+	for i, binary := range b.binaries {
+		if b.binaries[i], err = filepath.Abs(binary); err != nil {
+			return err
+		}
 	}
 	if b.dir, err = os.MkdirTemp("", "pmq"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	ways := []struct {
-		name string
-		run  func(context.Context) (float64, error)
-	}{
-		{"pmilterd, job () => {}", b.jobs},
-		{"fork+exec /bin/true", b.programs("/bin/true")},
-		{"fork+exec perl -e 1", b.programs("perl", "-e", "1")},
-		{"fork+exec node -e 1", b.programs("node", "-e", "1")},
+	if err := b.rates(ctx, b.ways()); err != nil {
+		return err
 	}
-	figures := make([][]float64, len(ways))
-	for range b.rounds {
-		for i, way := range ways {
-			n, err := way.run(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", way.name, err)
-			}
-			figures[i] = append(figures[i], n)
-		}
-	}
-	fmt.Fprintf(b.out, "%d mails, %d at a time, medians of %d rounds\n", b.mails, b.workers, b.rounds)
-	for i, way := range ways {
-		if m := median(figures[i]); m > 0 {
-			fmt.Fprintf(b.out, "%-24s %8.0f mails/s  %5.2f of pmilterd\n", way.name, m, m/median(figures[0]))
-		} else {
-			fmt.Fprintf(b.out, "%-24s not there\n", way.name)
-		}
-	}
-	if err := b.latency(ctx); err != nil {
+	if err := b.latencies(ctx); err != nil || b.short {
 		return err
 	}
 	return b.memory(ctx)
+}
+
+func (b *bench) ways() (list []*way) {
+	for _, binary := range b.binaries {
+		list = append(list, &way{name: b.name(binary, "job () => {}"), run: func(ctx context.Context) (figure, error) { return b.jobs(ctx, binary) }})
+	}
+	if b.short {
+		return list
+	}
+	return append(list,
+		&way{name: "fork+exec /bin/true", run: b.programs("/bin/true")},
+		&way{name: "fork+exec perl -e 1", run: b.programs("perl", "-e", "1")},
+		&way{name: "fork+exec node -e 1", run: b.programs("node", "-e", "1")})
+}
+
+// name tells binaries apart when there are several.
+func (b *bench) name(binary, what string) string {
+	if len(b.binaries) > 1 {
+		return filepath.Base(binary) + ", " + what
+	}
+	return "pmilterd, " + what
+}
+
+// rates gives each way a turn in each round, and shows the medians.
+func (b *bench) rates(ctx context.Context, ways []*way) error {
+	for round := range b.rounds {
+		for i := range ways {
+			w := ways[(i+round)%len(ways)]
+			f, err := w.run(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			w.figures = append(w.figures, f)
+		}
+	}
+	fmt.Fprintf(b.out, "%d mails, %d at a time, medians of %d rounds, of each round's ratios to the first\n", b.mails, b.workers, b.rounds)
+	for _, w := range ways {
+		var rates, cpus, ratios []float64
+		for i, f := range w.figures {
+			rates, cpus, ratios = append(rates, f.rate), append(cpus, f.cpu), append(ratios, f.rate/ways[0].figures[i].rate)
+		}
+		if m := median(rates); m > 0 {
+			fmt.Fprintf(b.out, "%-28s %8.0f mails/s  %6.2f of the first  %8.0f µs of processor time a mail\n", w.name, m, median(ratios), median(cpus)*1e6)
+		} else {
+			fmt.Fprintf(b.out, "%-28s not there\n", w.name)
+		}
+	}
+	return nil
 }
 
 func median(list []float64) float64 {
@@ -102,7 +142,7 @@ type server struct {
 }
 
 // start runs pmilterd with a job's source, and waits until it serves.
-func (b *bench) start(ctx context.Context, job, workers string) (*server, error) {
+func (b *bench) start(ctx context.Context, binary, job, workers string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "s")
 	if err != nil {
 		return nil, err
@@ -114,7 +154,7 @@ func (b *bench) start(ctx context.Context, job, workers string) (*server, error)
 			return nil, err
 		}
 	}
-	s := &server{dir: dir, cmd: exec.CommandContext(ctx, b.binary, "run", "-c", filepath.Join(dir, "pmilter.toml"))}
+	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, "run", "-c", filepath.Join(dir, "pmilter.toml"))}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -164,36 +204,56 @@ func (s *server) deliver(n int) error {
 
 // jobs is how many no-op jobs are done in a second, from the first mail in new/ to the
 // last line "job done".
-func (b *bench) jobs(ctx context.Context) (float64, error) {
-	s, err := b.start(ctx, "export default async function (job) {}\n", fmt.Sprintf("{ min = %d, max = %d }", b.workers, b.workers))
+func (b *bench) jobs(ctx context.Context, binary string) (f figure, err error) {
+	s, err := b.start(ctx, binary, "export default async function (job) {}\n", fmt.Sprintf("{ min = %d, max = %d }", b.workers, b.workers))
 	if err != nil {
-		return 0, err
+		return f, err
 	}
-	if err := s.deliver(0); err != nil { // the workers are warm
-		return 0, err
+	for n := range 100 { // the workers are warm
+		if err := s.deliver(n); err != nil {
+			return f, err
+		}
 	}
-	if err := s.await(`"msg":"job done"`, 1); err != nil {
-		return 0, err
+	if err := s.await(`"msg":"job done"`, 100); err != nil {
+		return f, err
 	}
+	before := s.cpu()
 	start := time.Now()
 	for n := range b.mails {
-		if err := s.deliver(n + 1); err != nil {
-			return 0, err
+		if err := s.deliver(n + 100); err != nil {
+			return f, err
 		}
 	}
 	if err := s.await(`"msg":"job done"`, b.mails); err != nil {
-		return 0, err
+		return f, err
 	}
-	took := time.Since(start)
-	return float64(b.mails) / took.Seconds(), s.stop()
+	f.rate = float64(b.mails) / time.Since(start).Seconds()
+	f.cpu = (s.cpu() - before) / float64(b.mails)
+	return f, s.stop()
+}
+
+// cpu is the processor time that the server and its workers have had, in seconds.
+func (s *server) cpu() (seconds float64) {
+	pids := append(childrenOf(s.cmd.Process.Pid), strconv.Itoa(s.cmd.Process.Pid))
+	for _, pid := range pids {
+		tasks, _ := filepath.Glob(filepath.Join("/proc", pid, "task/*/schedstat"))
+		for _, task := range tasks {
+			data, _ := os.ReadFile(task) // its first number is ns on a processor
+			if fields := strings.Fields(string(data)); len(fields) > 0 {
+				ns, _ := strconv.ParseFloat(fields[0], 64)
+				seconds += ns / 1e9
+			}
+		}
+	}
+	return seconds
 }
 
 // programs is how many mails a second are handed to a program of their own each.
-func (b *bench) programs(name string, args ...string) func(context.Context) (float64, error) {
-	return func(ctx context.Context) (float64, error) {
+func (b *bench) programs(name string, args ...string) func(context.Context) (figure, error) {
+	return func(ctx context.Context) (figure, error) {
 		path, err := exec.LookPath(name)
 		if err != nil {
-			return 0, nil //nolint:nilerr // it is not there
+			return figure{}, nil //nolint:nilerr // it is not there
 		}
 		mails := b.mails
 		if name == "node" {
@@ -203,7 +263,7 @@ func (b *bench) programs(name string, args ...string) func(context.Context) (flo
 		var all sync.WaitGroup
 		var once sync.Once
 		var failed error
-		start := time.Now()
+		start, before := time.Now(), children()
 		for range b.workers {
 			all.Go(func() {
 				for n := range todo {
@@ -220,43 +280,67 @@ func (b *bench) programs(name string, args ...string) func(context.Context) (flo
 		}
 		close(todo)
 		all.Wait()
-		return float64(mails) / time.Since(start).Seconds(), failed
+		rate := float64(mails) / time.Since(start).Seconds()
+		return figure{rate, (children() - before) / float64(mails)}, failed
 	}
+}
+
+// children is the processor time of all our processes that have ended, in seconds.
+func children() float64 {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &used) // it cannot fail
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
+}
+
+// latencies shows the latency of each binary: each has its turn in each round.
+func (b *bench) latencies(ctx context.Context) error {
+	lists := make([][]time.Duration, len(b.binaries))
+	for range b.rounds {
+		for i, binary := range b.binaries {
+			list, err := b.latency(ctx, binary)
+			if err != nil {
+				return err
+			}
+			lists[i] = append(lists[i], list...)
+		}
+	}
+	for i, list := range lists {
+		slices.Sort(list)
+		fmt.Fprintf(b.out, "%s: p50 %s, p99 %s\n", b.name(b.binaries[i], "new/ to the job's first line"),
+			list[len(list)/2].Round(time.Microsecond), list[len(list)*99/100].Round(time.Microsecond))
+	}
+	return nil
 }
 
 // latency is from the rename into new/ until the log has the job's first line, so it
 // has the way of that line in it. One mail is under way at a time.
-func (b *bench) latency(ctx context.Context) error {
-	s, err := b.start(ctx, "export default async function (job) { console.log('here'); }\n", "{ min = 1, max = 1 }")
+func (b *bench) latency(ctx context.Context, binary string) (list []time.Duration, err error) {
+	s, err := b.start(ctx, binary, "export default async function (job) { console.log('here'); }\n", "{ min = 1, max = 1 }")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var list []time.Duration
-	for n := range 1001 {
+	for n := range 501 {
 		start := time.Now()
 		if err := s.deliver(n); err != nil {
-			return err
+			return nil, err
 		}
 		if err := s.await(`"text":"here"`, 1); err != nil {
-			return err
+			return nil, err
 		}
 		took := time.Since(start)
 		if err := s.await(`"msg":"job done"`, 1); err != nil {
-			return err
+			return nil, err
 		}
 		if n > 0 { // the worker is warm
 			list = append(list, took)
 		}
 	}
-	slices.Sort(list)
-	fmt.Fprintf(b.out, "new/ to the job's first line: p50 %s, p99 %s\n",
-		list[len(list)/2].Round(time.Microsecond), list[len(list)*99/100].Round(time.Microsecond))
-	return s.stop()
+	return list, s.stop()
 }
 
 // memory is that of 16 workers, each of which has done a few jobs and is idle.
 func (b *bench) memory(ctx context.Context) error {
-	s, err := b.start(ctx, "export default async function (job) { await new Promise((r) => setTimeout(r, 20)); }\n", "{ min = 16, max = 16 }")
+	s, err := b.start(ctx, b.binaries[0], "export default async function (job) { await new Promise((r) => setTimeout(r, 20)); }\n", "{ min = 16, max = 16 }")
 	if err != nil {
 		return err
 	}
