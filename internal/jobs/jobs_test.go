@@ -186,6 +186,23 @@ export default async function (job) {
 	}
 }
 
+// TestANameThatIsNoText: a file's name is bytes.
+func TestANameThatIsNoText(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "export default (job) => {}")
+	p.start()
+	name := p.deliver("x")
+	p.said("job done", 1)
+	odd := filepath.Join(p.spec.Maildir, "new", "1.\xff"+name)
+	if err := os.WriteFile(odd, []byte("Subject: x\n\nhello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.said("job done", 2)
+	if left := p.files("new"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 func TestWhatWaitedBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, "export default (job) => {}", func(s *jobs.Spec) { s.Keep = true })

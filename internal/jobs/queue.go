@@ -223,12 +223,7 @@ func (q *Queue) one(ctx context.Context, w queue.Waiting) {
 		return // seen twice
 	}
 	defer q.free(w.ID)
-	data, err := json.Marshal(order{w.Path})
-	if err != nil {
-		q.log.Error("job not begun", zap.String("event", w.ID), zap.Error(err))
-		return
-	}
-	answer, err := q.pool.Do(ctx, prefork.Job{What: w.ID, Data: data, Timeout: q.spec.Timeout + grace})
+	answer, err := q.pool.Do(ctx, prefork.Job{What: w.ID, Data: []byte(w.Path), Timeout: q.spec.Timeout + grace})
 	var died *prefork.DiedError
 	switch {
 	case errors.As(err, &died):

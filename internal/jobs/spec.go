@@ -50,11 +50,6 @@ type setup struct {
 	Level int8            `json:"level"` // of the log: a zapcore.Level
 }
 
-// order is a job for a worker.
-type order struct {
-	Path string `json:"path"`
-}
-
 // outcome is how an event was settled.
 type outcome string
 

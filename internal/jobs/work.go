@@ -64,15 +64,10 @@ type worker struct {
 	log   *zap.Logger
 }
 
-// do is a prefork.Do.
-func (w *worker) do(_ context.Context, data []byte) (answer []byte, leave bool) {
-	var o order
-	r := &report{Outcome: stuck}
-	if err := json.Unmarshal(data, &o); err != nil {
-		r.Reason = err.Error()
-	} else {
-		r, leave = w.event(o.Path)
-	}
+// do is a prefork.Do. A job is the path of an event's file: bytes, which JSON would
+// alter where they are no text.
+func (w *worker) do(_ context.Context, path []byte) (answer []byte, leave bool) {
+	r, leave := w.event(string(path))
 	answer, err := json.Marshal(r)
 	if err != nil {
 		answer, _ = json.Marshal(report{Outcome: r.Outcome, Event: r.Event, Reason: err.Error()})
