@@ -112,6 +112,7 @@ func TestAsideOfAnOverrunInAbort(t *testing.T) {
 		r := newRig(t, newCast(script("b", on{filter.Mail: pass, filter.Abort: s.call})), told(&aside))
 		r.say("connect", "mail <a@x>", "abort")
 		<-time.After(10 * time.Second)
+		synctest.Wait()
 		if want := []string{`message in abort of <a@x> to [] by "stuck" at : "ran too long" would be false, edits [] queued [] notes [], continue`}; !slices.Equal(aside, want) {
 			t.Errorf("told aside %q, want %q", aside, want)
 		}
