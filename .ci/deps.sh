@@ -71,6 +71,7 @@ tidy() {
 	[ -z "$work" ] || rm -rf "$work"
 }
 trap tidy EXIT
+trap 'exit 1' HUP INT TERM # or dash would not tidy: policy-rc.d would stay, and no service be started any more
 case "$missing " in
 *" postfix "*)
 	# An unconfigured Postfix cannot start, not even at the next boot.

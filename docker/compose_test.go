@@ -24,7 +24,7 @@ const (
 type stack struct {
 	command []string // of compose
 	env     []string
-	addr    map[string]string // on the host: postfix, sendmail, dovecot
+	addr    map[string]string // on the host: postfix, sendmail, dovecot, admin
 	scripts string            // the folder on the host that pmilterd serves
 	log     func(format string, args ...any)
 }
@@ -36,7 +36,7 @@ func start(t *testing.T, scripts string) *stack {
 	t.Helper()
 	s := &stack{command: composeCommand(t), scripts: scripts, log: t.Logf}
 	s.env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+project, "COMPOSE_PROFILES=sendmail", "COMPOSE_INTERACTIVE_NO_CLI=1",
-		"SMTP_PORT=0", "SENDMAIL_PORT=0", "IMAP_PORT=0", "MAIL_PASSWORD="+password, "PMILTER_SCRIPTS="+scripts)
+		"SMTP_PORT=0", "SENDMAIL_PORT=0", "IMAP_PORT=0", "ADMIN_PORT=0", "MAIL_PASSWORD="+password, "PMILTER_SCRIPTS="+scripts)
 	must(t, s.down()) // of a run that was cut short
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -60,6 +60,7 @@ func start(t *testing.T, scripts string) *stack {
 	s.healthy(t)
 	s.addr = map[string]string{
 		"postfix": s.port(t, "postfix", "25"), "sendmail": s.port(t, "sendmail", "25"), "dovecot": s.port(t, "dovecot", "143"),
+		"admin": s.port(t, "pmilterd", "8891"),
 	}
 	return s
 }

@@ -24,6 +24,7 @@ func TestStack(t *testing.T) {
 
 	_ = t.Run("mail is filtered and delivered, whichever way it comes", s.testWaysIn) &&
 		t.Run("a refusal reaches the client", s.testRefusal) &&
+		t.Run("it tells a monitor on the host", s.testMonitor) &&
 		t.Run("the archive has what was accepted", s.testArchive) &&
 		t.Run("an edit on the host changes the next mail", s.testEdit) &&
 		t.Run("without its store a script fails to tempfail", s.testNoStore) &&
@@ -61,6 +62,17 @@ func (s *stack) testRefusal(t *testing.T) {
 		if err := s.send(mta, "bob@elsewhere.example", "never"); code(err) < 500 {
 			t.Errorf("%s: mail for elsewhere: %v", mta, err)
 		}
+	}
+}
+
+func (s *stack) testMonitor(t *testing.T) {
+	for path, want := range map[string]string{"/readyz": "ok", "/metrics": `pmilter_verdicts_total{phase="rcpt",script="scripts/20-refuse.js",verdict="reject"} 2`} {
+		if got := s.output(t, "curl", "-sS", "--max-time", "20", "http://"+s.addr["admin"]+path); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s:\n%s", path, want, got)
+		}
+	}
+	if got := s.output(t, append(s.command, "exec", "-T", "pmilterd", "pmilterd", "explain", "refuse@example.net")...); !strings.Contains(got, "wants no mail") {
+		t.Errorf("explain: %s", got)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	milterclient "pmilter/internal/mta"
 	"pmilter/internal/postfixtest"
+	"pmilter/internal/redistest"
 )
 
 // line is a pmilterd that is replaced by others: a line of processes with one log.
@@ -564,6 +565,39 @@ workers = { min = 1, max = 2 }`)
 		if times != 1 {
 			t.Errorf("job %s ran %d times", n, times)
 		}
+	}
+}
+
+// TestUpgradeThenStopped: the new process does not end before the old one has served what
+// it has, whatever the store: systemd kills what is left when the main process has ended.
+func TestUpgradeThenStopped(t *testing.T) {
+	for name, settings := range map[string]string{
+		"memory": "",
+		"redis":  fmt.Sprintf("[store]\nurl = \"redis://%s/0\"\n", redistest.Start(t).Addr),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := startLine(t, `export function eom() {}`, settings)
+			c, err := l.dial(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.upgrade()
+			l.signal(syscall.SIGTERM)
+			l.await(2, `"msg":"stopping"`) // the old one, and now the new one
+			time.Sleep(300 * time.Millisecond)
+			if !alive(l.pids[0]) || !alive(l.pids[1]) {
+				t.Errorf("the old process lives: %v, the new one: %v", alive(l.pids[0]), alive(l.pids[1]))
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			for _, pid := range l.pids {
+				l.awaitGone(pid)
+			}
+			if log := l.log(); strings.Count(log, `"msg":"stopped"`) != 2 || strings.Contains(log, `"level":"error"`) {
+				t.Errorf("not all ended well:\n%s", log)
+			}
+		})
 	}
 }
 

@@ -42,7 +42,7 @@ func TestDebianPackage(t *testing.T) {
 
 	d.install(first)
 	checkInstalled(t, d)
-	server := d.serve()
+	d.serve()
 	d.write("tmp/mail.eml", mail, 0o644)
 	if out := d.run("pmilterd", "send", "/tmp/mail.eml"); !strings.Contains(out, "add header X-Filtered-By: ") || !strings.Contains(out, "accepted") {
 		t.Errorf("the installed scripts: %s", out)
@@ -55,13 +55,13 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("after the upgrade pmilterd is %q", got)
 	}
 	endMail(t, open)
+	_ = open.Close() // the old server would wait for it
 	if !strings.Contains(d.run("pmilterd", "status", "--json"), `"v1.0.0"`) {
 		t.Error("the old server does not run")
 	}
 
 	t.Run("taking over", func(t *testing.T) { takeOver(t, d, second) })
 	t.Run("no taking over", func(t *testing.T) { noTakeOver(t, d, second) })
-	_ = server.cmd.Process.Kill()
 	leave(t, d, before)
 }
 
@@ -81,6 +81,7 @@ func checkInstalled(t *testing.T, d *debian) {
 		"/etc/systemd/system/multi-user.target.wants/pmilterd.service", "/usr/share/man/man1/pmilterd-run.1.gz", "/usr/share/man/man5/pmilter.toml.5.gz",
 		"/usr/share/bash-completion/completions/pmilterd", "/usr/share/zsh/vendor-completions/_pmilterd", "/usr/share/fish/vendor_completions.d/pmilterd.fish",
 		"/usr/share/doc/pmilterd/packaging/postfix.md", "/usr/share/doc/pmilterd/pmilterd.cdx.json",
+		"/usr/share/pmilter/prometheus/pmilterd.rules.yml", "/usr/share/pmilter/grafana/pmilterd.json",
 	} {
 		d.run("test", "-s", file)
 	}
@@ -149,6 +150,7 @@ func takeOver(t *testing.T, d *debian, deb string) {
 	}
 	d.run("pmilterd", "send", "/tmp/mail.eml")
 	endMail(t, open)
+	_ = open.Close()
 }
 
 // noTakeOver has a main process that does not know the signal.
@@ -201,13 +203,17 @@ func noTakeOver(t *testing.T, d *debian, deb string) {
 	d.write("run/main.pid", old, 0o644)
 }
 
-// leave removes the package and purges it: mail that waits stays, all else goes.
+// leave removes the package, which stops the server, and purges it: mail that waits stays,
+// all else goes.
 func leave(t *testing.T, d *debian, before map[string]bool) {
 	t.Helper()
 	systemd(t, d)
 	d.write("run/systemctl.log", "", 0o644)
-	d.write("run/main.pid", "", 0o644)
+	if len(d.processes()) == 0 {
+		t.Error("no server is seen, to be stopped")
+	}
 	d.run("dpkg", "--remove", "pmilterd")
+	d.quiet()
 	if log := d.read("run/systemctl.log"); !strings.Contains(log, "stop pmilterd.service") && !strings.Contains(log, "stop pmilterd.socket pmilterd.service") {
 		t.Errorf("remove: systemctl was asked\n%s", log)
 	}

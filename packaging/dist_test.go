@@ -67,7 +67,8 @@ func checkArchive(t *testing.T, data []byte) {
 	}
 	for _, name := range []string{
 		"pmilterd", "README.md", "copyright", "docs/scripts.md", "man/pmilterd.1", "man/pmilter.toml.5", "completions/pmilterd.bash",
-		"share/filters/greylist.js", "share/jobs/archive.js", "lib/systemd/system/pmilterd.service", "etc/pmilter.toml", "etc/scripts/90-stamp.js",
+		"share/filters/greylist.js", "share/jobs/archive.js", "share/prometheus/pmilterd.rules.yml",
+		"share/grafana/pmilterd.json", "lib/systemd/system/pmilterd.service", "etc/pmilter.toml", "etc/scripts/90-stamp.js",
 	} {
 		if len(files[name]) == 0 {
 			t.Errorf("the archive lacks %s", name)

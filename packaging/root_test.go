@@ -75,7 +75,45 @@ func newDebian(t *testing.T) *debian {
 		t.Fatalf("no namespaces: %q, %v", line, err)
 	}
 	d.holder = holder.Process.Pid
+	t.Cleanup(func() {
+		for pid, command := range d.processes() {
+			t.Errorf("process %d is left: %s", pid, command)
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	})
 	return d
+}
+
+// processes are those that run in the root, with their command lines.
+func (d *debian) processes() map[int]string {
+	d.t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	found := map[int]string{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if root, _ := os.Readlink(filepath.Join("/proc", e.Name(), "root")); err != nil || root != d.dir {
+			continue // no process, or another's
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if err != nil || len(line) == 0 {
+			continue // it has ended
+		}
+		found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
+	}
+	return found
+}
+
+// quiet waits until nothing runs in the root.
+func (d *debian) quiet() {
+	d.t.Helper()
+	for end := time.Now().Add(patience); len(d.processes()) > 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			d.t.Fatalf("it does not end: %v", d.processes())
+		}
+	}
 }
 
 // path is where a file of the root is seen from here; what is in /run is seen through the

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -53,6 +55,7 @@ type top struct {
 	lastAt time.Time
 	news   string // about the server itself, and until when it is shown
 	until  time.Time
+	denied error // we may not ask: waiting does not help
 }
 
 // Sequences of a terminal (xterm's ctlseqs): the alternate screen, without a cursor; and
@@ -78,6 +81,9 @@ func (t *top) run(ctx context.Context, cfg *config.Config) error {
 		text := t.page(ctx, cfg, time.Now())
 		if ctx.Err() != nil {
 			return nil // it was interrupted while it asked
+		}
+		if t.denied != nil {
+			return t.denied
 		}
 		if err := t.put(out, text, terminal); err != nil {
 			return nil // who read the pages has enough
@@ -123,6 +129,9 @@ func (t *top) page(ctx context.Context, cfg *config.Config, now time.Time) strin
 	head.line(dim, fmt.Sprintf("%s  every %s", now.Format("2006-01-02 15:04:05"), t.interval))
 	if t.news != "" && now.Before(t.until) {
 		head.wrapped(yellow, markWarn, t.news)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		t.denied = err
 	}
 	if err != nil {
 		head.wrapped(red, markBad, err.Error())

@@ -177,7 +177,8 @@ func (s *Server) Close() {
 // ErrNoServer is why nobody answers: there is no socket, or nobody listens on it.
 var ErrNoServer = errors.New("no server answers")
 
-// Ask asks the server whose socket is at path, within ten seconds.
+// Ask asks the server whose socket is at path, within ten seconds. Errors are
+// ErrNoServer, and fs.ErrPermission for who may not.
 func Ask(ctx context.Context, path string) (*Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -196,6 +197,8 @@ func Ask(ctx context.Context, path string) (*Status, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w on %s", ErrNoServer, path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: %w: the server's own user and root alone may ask: try sudo", path, fs.ErrPermission)
 	case err != nil:
 		return nil, fmt.Errorf("admin: %w", err)
 	}

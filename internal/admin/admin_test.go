@@ -3,10 +3,12 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +60,25 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestForbidden: who may not ask is told who may.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 {
+		t.Skip("root may")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Ask(t.Context(), path); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "root alone") {
+		t.Errorf("%v", err)
 	}
 }

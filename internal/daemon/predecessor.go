@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ type Predecessor struct {
 	offer  offer
 	files  map[string][]*os.File
 
-	peer sync.WaitGroup // the store, to it
+	peer sync.WaitGroup // it lives, and has its store here if that is not another's
 }
 
 // TakeOver is the server that this process is to take over from; nil when there is none,
@@ -142,7 +143,12 @@ func (p *Predecessor) ready(ctx context.Context, w *store.Switch, cfg *config.Co
 		entries = append(entries, e)
 	}
 	if !share {
-		return p.shared.Close()
+		p.peer.Go(func() { // nothing is said there: it is closed when the old server has ended
+			defer context.AfterFunc(ctx, func() { _ = p.shared.Close() })()
+			_, _ = io.Copy(io.Discard, p.shared)
+			_ = p.shared.Close()
+		})
+		return nil
 	}
 	opened := store.Store(w)
 	if content {
@@ -196,5 +202,9 @@ func (p *Predecessor) serving(sockets []string) error {
 	return nil
 }
 
-// wait waits for the old server to end, as far as it needs our store.
+// wait waits for the old server to end. It may need our store; and a service manager that
+// stops a service kills what is left of it as soon as the main process, this one, has ended.
 func (p *Predecessor) wait() { p.peer.Wait() }
+
+// giveUp has the old server go on, as this one cannot serve.
+func (p *Predecessor) giveUp() { _ = p.talk.Close() }

@@ -127,6 +127,9 @@ func (r *running) begin(work context.Context, queues *opened, listeners *listenC
 	}
 	r.jobs.use(work, queues)
 	if err := r.serving.use(work, listeners); err != nil {
+		if p != nil {
+			p.giveUp()
+		}
 		return errors.Join(err, r.drain(work, nil))
 	}
 	r.serveControl(control)

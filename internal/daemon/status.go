@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +104,7 @@ type running struct {
 	merged  *metrics.Merger // of all processes that serve mail
 	admin   adminSite
 	pings   chan struct{} // the main loop takes one whenever it can
+	heir    net.Conn      // to the server that has taken over; it waits for its end
 	// draining is closed when the server begins to stop.
 	draining chan struct{}
 

@@ -106,7 +106,7 @@ func (r *running) handOver(ctx context.Context, s *successor) error {
 	if ready.Share {
 		err = r.lendStore(ctx, s, ready.Content, share)
 	} else {
-		_ = s.shared.Close()
+		r.heir = s.shared
 		err = share(ctx, func(e store.Entry) error { return s.out.Encode(e) })
 	}
 	if err != nil {
