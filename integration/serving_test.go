@@ -300,6 +300,9 @@ func TestServingProcessesReloadTheConfiguration(t *testing.T) {
 	f.awaitLog("reloaded", `"needs_restart":["milter.workers"]`)
 	serve(1, 100)
 	same(5)
+	if s, err := f.status(); err != nil || s.Fleet.Started != 4 || len(s.serving()) != 1 {
+		t.Errorf("the number of processes does not stay as it was: %+v, %v", s, err)
+	}
 }
 
 // kill -9 of one process costs its connections alone.

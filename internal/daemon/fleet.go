@@ -47,6 +47,8 @@ type fleet struct {
 
 	mu  sync.Mutex // one change at a time
 	cfg *config.Config
+	// wanted is how many processes the configuration in use wants.
+	wanted atomic.Int64
 }
 
 var _ front = (*fleet)(nil)
@@ -67,6 +69,7 @@ func newFleet(ctx context.Context, cfg *config.Config, o Options, open storeOpen
 		return nil, err
 	}
 	f := &fleet{log: o.Log, command: append(o.Worker[:len(o.Worker):len(o.Worker)], serveWord), started: cfg, cfg: cfg, counters: map[int]*metrics.Worker{}}
+	f.wanted.Store(int64(cfg.Milter.Workers))
 	f.store, f.share.store, f.share.log = s, s, o.Log
 	l, err := f.load(ctx, cfg)
 	if err != nil {
@@ -128,10 +131,10 @@ func faultsOf(err error) error {
 	return err
 }
 
-// workers is how many processes a configuration wants: a fleet stays one.
+// workers is how many processes a configuration wants: a fleet stays one, as it is.
 func (f *fleet) workers(cfg *config.Config) int {
 	if cfg.Milter.Workers == 0 {
-		return f.started.Milter.Workers
+		return int(f.wanted.Load())
 	}
 	return cfg.Milter.Workers
 }
@@ -158,6 +161,7 @@ func (f *fleet) take(ctx context.Context, cfg *config.Config, l *library) {
 	q.create()
 	f.queues.Store(q)
 	f.cfg = cfg
+	f.wanted.Store(int64(f.workers(cfg)))
 	if old := f.library.Swap(l); old != nil {
 		old.stop()
 		old.Retire()
