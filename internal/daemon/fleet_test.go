@@ -54,6 +54,7 @@ format = "json"
 		t.Fatal(err)
 	}
 	f := &fleet{started: cfg, listeners: []*listening{{entry: "a"}, {entry: "b"}}}
+	f.wanted.Store(int64(cfg.Milter.Workers))
 	data, err := f.order(cfg, []byte(`{"code":1}`))
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,8 @@ func (r *residents) start(*prefork.Options) (*prefork.Fake, error) {
 	}()
 	return &prefork.Fake{
 		Conn: ours, ID: f.id, Done: done, RSS: func() int64 { return 0 },
-		End: func() { cancel(); theirs.Close() },
+		// In this order: one that ends must not be able to say that it wants to, and wait.
+		End: func() { theirs.Close(); cancel() },
 	}, nil
 }
 
