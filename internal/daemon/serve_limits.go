@@ -10,7 +10,8 @@ import (
 // at each second, and of data, at once. The collector and the watchdog act from
 // handler.memory on, and may need as much again until they have; the runtime takes its
 // memory from the system in pieces of 64 MiB. It counts as data what the runtime has
-// once had, used or not.
+// once had, used or not. The runtime maps over room that it has reserved, for which the
+// kernel lets the one mapping pass that goes beyond the limit.
 func killMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 128<<20 }
 func dataMemory(cfg *config.Config) int64 { return 2*cfg.Handler.Memory + 256<<20 }
 
