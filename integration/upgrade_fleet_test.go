@@ -136,7 +136,7 @@ func TestProcessesLeaveUnderLoad(t *testing.T) {
 		l.await(n+1, `"msg":"serving process ended"`)
 	}
 	c.some(50)
-	if sent, got := c.end(), len(l.await(0, "died")); got > 0 {
+	if sent, got := c.end(), len(l.await(0, "serving process died")); got > 0 {
 		t.Errorf("%d processes died in %d mails", got, sent)
 	}
 }

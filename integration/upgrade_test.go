@@ -356,7 +356,7 @@ func upgradeUnderLoad(t *testing.T, url string, workers [4]int) {
 		l.awaitGone(pid)
 	}
 	t.Logf("%d mails", sent)
-	if log := l.log(); strings.Contains(log, "died") {
+	if log := l.log(); strings.Contains(log, "serving process died") {
 		t.Error("a serving process died")
 	}
 	l.signal(syscall.SIGTERM)
