@@ -8,7 +8,7 @@ import (
 )
 
 // Ready returns when all processes could begin; with an error when one could not be set
-// up before.
+// up before, or several have died of it.
 func (p *Pool) Ready(ctx context.Context) error {
 	return p.await(ctx, func() (bool, error) { return len(p.members) >= p.workers, p.failed })
 }

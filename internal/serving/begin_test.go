@@ -1,7 +1,11 @@
 package serving_test
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -69,5 +73,25 @@ func TestAlive(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("it is alive")
 		}
+	}
+}
+
+// One that is killed while it is set up is started anew; a pool whose processes die of
+// it again and again says so.
+func TestReadyAfterADeath(t *testing.T) {
+	t.Parallel()
+	once := filepath.Join(t.TempDir(), "once")
+	if err := os.WriteFile(once, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, open(t, 2, what{Die: true, Only: once}))
+	if _, err := os.Stat(once); err == nil {
+		t.Error("none has died")
+	}
+	p := open(t, 2, what{Die: true})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := p.Ready(ctx); err == nil || !strings.Contains(err.Error(), "signal: killed") {
+		t.Error(err)
 	}
 }

@@ -42,6 +42,10 @@ const (
 	countTimeout   = time.Second
 )
 
+// maxLost is how many processes may die before they have come up until Ready says so: a
+// start need not fail because of one that was killed.
+const maxLost = 3
+
 // Pool is the processes, in the one that looks after them. Safe for concurrent use.
 type Pool struct {
 	o         Options
@@ -62,7 +66,8 @@ type Pool struct {
 	changed chan struct{}   // closed, and made anew, at each change of what is above
 	asked   uint64          // reports
 	gone    json.RawMessage // the sum of the reports of those that are no more
-	failed  error           // of a process that could not be set up
+	failed  error           // of processes that could not be set up
+	lost    int             // processes that died before they came up
 	looked  time.Time       // when watch came round last
 	heard   time.Time       // when one that serves has said something last
 }
@@ -195,9 +200,12 @@ func (p *Pool) reap(e prefork.Exit) {
 	if w != nil && w.report != nil && p.o.Sum != nil {
 		p.gone = p.o.Sum(p.gone, w.report)
 	}
+	if w == nil {
+		p.lost++
+	}
 	if e.Fault != "" {
 		p.failed = &FaultError{e.Fault}
-	} else if w == nil {
+	} else if p.lost > maxLost {
 		p.failed = fmt.Errorf("a serving process ended: %s", e.Status)
 	}
 	p.wake()

@@ -98,6 +98,10 @@ func begin(_ context.Context, set json.RawMessage) (serving.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.Die && w.mine() {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
 	return &process{set: w, held: true}, nil
 }
 
