@@ -45,6 +45,7 @@ type fleetProcess struct {
 	Connections int    `json:"connections"`
 	Memory      int64  `json:"memory"`
 	Scripts     string `json:"scripts"`
+	Goroutines  int    `json:"goroutines"`
 }
 
 type fleetStatus struct {
@@ -137,7 +138,7 @@ func TestServingProcessesShareTheConnections(t *testing.T) {
 	}
 	s := f.await("all are counted", func(s fleetStatus) bool { return s.Connections.Open == 12 && s.Verdicts["reject"] == 12 })
 	for _, p := range s.Fleet.Processes {
-		if p.Connections != 4 || p.Memory == 0 || p.Scripts == "" {
+		if p.Connections != 4 || p.Memory == 0 || p.Scripts == "" || p.Goroutines == 0 {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -1,8 +1,9 @@
 package integration
 
 import (
-	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,18 +124,41 @@ func (s *server) sample(t *testing.T, admin string, at time.Duration, messages i
 		list, _ := os.ReadDir(filepath.Join("/proc", fmt.Sprint(pid), "fd")) // it may have ended
 		out.files += len(list)
 	}
-	response, err := http.Get("http://" + admin + "/metrics")
+	out.goroutines = goroutines(t, admin)
+	return out
+}
+
+// goroutines is how many the server and its serving processes have.
+func goroutines(t *testing.T, admin string) (all int) {
+	t.Helper()
+	for line := range strings.Lines(string(ask(t, admin, "/metrics"))) {
+		if value, ok := strings.CutPrefix(line, "go_goroutines "); ok {
+			all, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	var s fleetStatus
+	if err := json.Unmarshal(ask(t, admin, "/status"), &s); err != nil || all == 0 {
+		t.Fatalf("%d goroutines, %v", all, err)
+	}
+	for _, p := range s.serving() {
+		all += p.Goroutines
+	}
+	return all
+}
+
+// ask is what the admin listener has at a path.
+func ask(t *testing.T, admin, path string) []byte {
+	t.Helper()
+	response, err := http.Get("http://" + admin + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			out.goroutines, _ = strconv.Atoi(value)
-		}
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	return data
 }
 
 // checkFlat compares the medians of the second quarter and the last one.

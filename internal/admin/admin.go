@@ -76,6 +76,7 @@ type MilterWorker struct {
 	Memory      int64   `json:"memory"` // RssAnon, bytes
 	Age         float64 `json:"age_seconds"`
 	Scripts     string  `json:"scripts"` // the version that new connections get
+	Goroutines  int     `json:"goroutines"`
 }
 
 // Connections is those of MTAs.

@@ -298,8 +298,9 @@ func (f *fleet) scriptStatus() script.Status { return f.library.Load().Status() 
 // report is what a serving process says of itself.
 type report struct {
 	tally
-	Scripts string `json:"scripts"` // the version
-	Metrics []byte `json:"metrics"` // metrics.Serving's snapshot
+	Scripts    string `json:"scripts"` // the version
+	Goroutines int    `json:"goroutines"`
+	Metrics    []byte `json:"metrics"` // metrics.Serving's snapshot
 }
 
 // sumTallies is serving.Options.Sum: what was counted by processes that are gone. Their
@@ -352,7 +353,7 @@ func (f *fleet) tally(ctx context.Context) tally {
 		}
 		all.Workers.Processes = append(all.Workers.Processes, admin.MilterWorker{
 			PID: p.PID, State: servingState(p), Connections: r.Connections, Memory: p.Memory,
-			Age: time.Since(p.Started).Seconds(), Scripts: r.Scripts,
+			Age: time.Since(p.Started).Seconds(), Scripts: r.Scripts, Goroutines: r.Goroutines,
 		})
 	}
 	return all

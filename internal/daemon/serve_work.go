@@ -250,7 +250,9 @@ func (s *servingEngine) Report() json.RawMessage {
 	if err != nil {
 		s.log.Error("metrics", zap.Error(err))
 	}
-	data, err := json.Marshal(report{tally: s.tally(context.Background()), Scripts: s.library.Load().Version(), Metrics: snapshot})
+	data, err := json.Marshal(report{
+		tally: s.tally(context.Background()), Scripts: s.library.Load().Version(), Goroutines: runtime.NumGoroutine(), Metrics: snapshot,
+	})
 	if err != nil {
 		return json.RawMessage("{}")
 	}
