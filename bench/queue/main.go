@@ -83,7 +83,9 @@ func (b *bench) run(ctx context.Context) error {
 
 func (b *bench) ways() (list []*way) {
 	for _, binary := range b.binaries {
-		list = append(list, &way{name: b.name(binary, "job () => {}"), run: func(ctx context.Context) (figure, error) { return b.jobs(ctx, binary) }})
+		list = append(list,
+			&way{name: b.name(binary, "from a full Maildir"), run: func(ctx context.Context) (figure, error) { return b.backlog(ctx, binary) }},
+			&way{name: b.name(binary, "delivered meanwhile"), run: func(ctx context.Context) (figure, error) { return b.jobs(ctx, binary) }})
 	}
 	if b.short {
 		return list
@@ -141,8 +143,23 @@ type server struct {
 	lines *bufio.Scanner
 }
 
+// noop is the least that a job can be.
+const noop = "export default async function (job) {}\n"
+
 // start runs pmilterd with a job's source, and waits until it serves.
 func (b *bench) start(ctx context.Context, binary, job, workers string) (*server, error) {
+	s, err := b.prepare(ctx, binary, job, workers)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	return s, s.await(`"msg":"serving"`, 1)
+}
+
+// prepare makes a server that is yet to start, and its queue.
+func (b *bench) prepare(ctx context.Context, binary, job, workers string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "s")
 	if err != nil {
 		return nil, err
@@ -154,17 +171,26 @@ func (b *bench) start(ctx context.Context, binary, job, workers string) (*server
 			return nil, err
 		}
 	}
+	for _, folder := range []string{"tmp", "new", "cur"} {
+		if err := os.MkdirAll(filepath.Join(dir, "q", folder), 0o700); err != nil {
+			return nil, err
+		}
+	}
 	s := &server{dir: dir, cmd: exec.CommandContext(ctx, binary, "run", "-c", filepath.Join(dir, "pmilter.toml"))}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return s, nil
+}
+
+func (s *server) start() error {
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	s.lines = bufio.NewScanner(out)
-	return s, s.await(`"msg":"serving"`, 1)
+	return nil
 }
 
 // await reads the log until a text has come n times.
@@ -202,10 +228,38 @@ func (s *server) deliver(n int) error {
 	return os.Rename(tmp, filepath.Join(s.dir, "q", "new", name))
 }
 
+// backlog is how many no-op jobs are done in a second of those that lie in new/ when the
+// server starts: as with the programs, nobody makes the mails meanwhile.
+func (b *bench) backlog(ctx context.Context, binary string) (f figure, err error) {
+	s, err := b.prepare(ctx, binary, noop, fmt.Sprintf("{ min = %d, max = %d }", b.workers, b.workers))
+	if err != nil {
+		return f, err
+	}
+	const warm = 100
+	for n := range b.mails + warm {
+		if err := s.deliver(n); err != nil {
+			return f, err
+		}
+	}
+	if err := s.start(); err != nil {
+		return f, err
+	}
+	if err := s.await(`"msg":"job done"`, warm); err != nil {
+		return f, err
+	}
+	before, start := s.cpu(), time.Now()
+	if err := s.await(`"msg":"job done"`, b.mails); err != nil {
+		return f, err
+	}
+	f.rate = float64(b.mails) / time.Since(start).Seconds()
+	f.cpu = (s.cpu() - before) / float64(b.mails)
+	return f, s.stop()
+}
+
 // jobs is how many no-op jobs are done in a second, from the first mail in new/ to the
 // last line "job done".
 func (b *bench) jobs(ctx context.Context, binary string) (f figure, err error) {
-	s, err := b.start(ctx, binary, "export default async function (job) {}\n", fmt.Sprintf("{ min = %d, max = %d }", b.workers, b.workers))
+	s, err := b.start(ctx, binary, noop, fmt.Sprintf("{ min = %d, max = %d }", b.workers, b.workers))
 	if err != nil {
 		return f, err
 	}

@@ -223,15 +223,22 @@ func (c *crlf) Read(p []byte) (n int, err error) {
 		if n > 0 && c.r.Buffered() == 0 {
 			return n, nil
 		}
-		b, err := c.r.ReadByte()
-		if err != nil {
+		if _, err := c.r.Peek(1); err != nil {
 			return n, err
 		}
-		if b == '\n' && (c.strict || !c.cr) {
-			c.lf, b = true, '\r'
+		run, _ := c.r.Peek(min(c.r.Buffered(), len(p)-n)) // it is there
+		i := bytes.IndexByte(run, '\n')
+		if i >= 0 {
+			run = run[:max(i, 1)]
 		}
-		p[n], c.cr = b, b == '\r'
-		n++
+		if i == 0 && (c.strict || !c.cr) {
+			p[n], c.lf = '\r', true
+			n++
+		} else {
+			n += copy(p[n:], run)
+			c.cr = run[len(run)-1] == '\r'
+		}
+		_, _ = c.r.Discard(len(run)) // it is there
 	}
 	return n, nil
 }

@@ -150,12 +150,12 @@ func (q *Queue) replace() {
 	q.rolls.Go(func() { _ = q.pool.Signal(context.Background(), syscall.SIGHUP) })
 }
 
-// environment is ours, but that a worker, which does one thing at a time, need not keep
-// memory for many.
+// environment is ours, but that a worker, which does one thing at a time, need not wake
+// a processor to hand that over from one goroutine to another.
 func environment() []string {
 	env := os.Environ()
 	if !slices.ContainsFunc(env, func(s string) bool { return len(s) > 11 && s[:11] == "GOMAXPROCS=" }) {
-		env = append(env, "GOMAXPROCS=2")
+		env = append(env, "GOMAXPROCS=1")
 	}
 	return env
 }

@@ -73,7 +73,8 @@ func (l *launcher) start(o *Options, inherited []*os.File) (process, error) {
 		ours.Close()
 		return nil, fmt.Errorf("prefork: start: %w", err)
 	}
-	c.statm = filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "statm")
+	// Kept open: it is read after each job. Without it Memory is 0.
+	c.statm, _ = os.Open(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "statm"))
 	return c, nil
 }
 
@@ -96,7 +97,7 @@ func socketPair() (ours net.Conn, theirs *os.File, err error) {
 type child struct {
 	net.Conn
 	cmd    *exec.Cmd
-	statm  string
+	statm  *os.File
 	stderr beginning
 
 	mu     sync.Mutex
@@ -134,17 +135,16 @@ func (c *child) Reap() (status, stderr string) {
 	c.reaped = true
 	c.mu.Unlock()
 	c.Conn.Close()
+	c.statm.Close() // Memory may be asked for all the same
 	return c.cmd.ProcessState.String(), c.stderr.text()
 }
 
 // Memory is RssAnon: what is resident, without what belongs to files and shared
 // memory (proc(5), statm).
 func (c *child) Memory() int64 {
-	data, err := os.ReadFile(c.statm)
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(data))
+	var data [128]byte
+	n, _ := c.statm.ReadAt(data[:], 0) // nothing can be read once it is gone
+	fields := strings.Fields(string(data[:n]))
 	if len(fields) < 3 {
 		return 0
 	}
