@@ -321,7 +321,7 @@ func TestAJobThatHangsInABuiltIn(t *testing.T) {
 
 func TestMemoryOfAJob(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "export default (job) => {\n  const all = []; for (;;) all.push('x'.repeat(2 ** 18) + all.length);\n}", func(s *jobs.Spec) {
+	p := newPlace(t, "export default (job) => {\n  const all = [], text = 'x'.repeat(2 ** 18); for (;;) all.push(text + all.length);\n}", func(s *jobs.Spec) {
 		s.Memory, s.Retry.Attempts = 64<<20, 1
 	})
 	p.start()
