@@ -90,6 +90,10 @@ func (a *app) explain(ctx context.Context, q daemon.Question, asJSON bool) error
 		}
 		return writeDecision(a.stdout, d, time.Local)
 	}
+	off := cfg.Decisions.MaxSize == 0
+	if off && q.Follow {
+		complain(a.stderr, errLogOff) // what follows has no end
+	}
 	e, err := daemon.Explain(ctx, cfg, a.env, q, show)
 	if q.Follow && errors.Is(err, context.Canceled) {
 		return nil // the user has seen enough
@@ -100,6 +104,9 @@ func (a *app) explain(ctx context.Context, q daemon.Question, asJSON bool) error
 	if e.Damaged > 0 {
 		complain(a.stderr, fmt.Errorf("passed over %s that cannot be read in %s", count(e.Damaged, "line"), e.Folder))
 	}
+	if off && e.Lines > 0 {
+		complain(a.stderr, errLogOff)
+	}
 	if e.Matched == 0 {
 		complain(a.stderr, noDecision(q, &e))
 		return errReported
@@ -109,6 +116,9 @@ func (a *app) explain(ctx context.Context, q daemon.Question, asJSON bool) error
 	}
 	return nil
 }
+
+// errLogOff is no failure: decisions of before may be there.
+var errLogOff = errors.New("the decision log is off now ([decisions] max_size is 0 in pmilter.toml): it has nothing of what is decided meanwhile")
 
 // noDecision says what the log has instead.
 func noDecision(q daemon.Question, e *daemon.Explained) error {

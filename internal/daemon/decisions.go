@@ -106,7 +106,7 @@ func Explain(ctx context.Context, cfg *config.Config, env func(string) (string, 
 	switch {
 	case len(folders) == 0:
 		return e, errNoState
-	case errors.Is(err, fs.ErrNotExist) && cfg.Decisions.MaxSize == 0:
+	case cfg.Decisions.MaxSize == 0 && (errors.Is(err, fs.ErrNotExist) || err == nil && e.Lines == 0):
 		return e, errors.New("there is no decision log: [decisions] max_size is 0 in pmilter.toml")
 	case errors.Is(err, fs.ErrNotExist):
 		return e, fmt.Errorf("there is no decision log in %s: has pmilterd run here, with the same [server] state?", strings.Join(logFolders(folders), " or "))
