@@ -64,9 +64,10 @@ types: ## the shipped scripts and pmilter.d.ts, by tsc in strict mode
 		$(wildcard scripts/*.ts scripts/*.js scripts/filters/*.js scripts/jobs/*.js) && echo "make types: tsc accepts scripts/ in strict mode"
 
 # Needs a Docker engine that answers, and compose: docker/README.md. The first time it
-# builds images for some minutes.
+# builds images for some minutes. COMPOSE says which compose, if both are there:
+# make stack-test COMPOSE=docker-compose
 stack-test: ## the compose stack of docker/: mail through real containers (needs Docker)
-	PMILTER_STACK=1 $(GO) test -count=1 -v -timeout 25m -run '^TestStack$$' ./docker
+	COMPOSE="$(COMPOSE)" PMILTER_STACK=1 $(GO) test -count=1 -v -timeout 25m -run '^TestStack$$' ./docker
 
 deps:
 	@if .ci/deps.sh --check >/dev/null 2>&1; then exit 0; fi; \

@@ -65,22 +65,25 @@ func start(t *testing.T, scripts string) *stack {
 	return s
 }
 
-// composeCommand is $COMPOSE, `docker compose` or docker-compose, whichever is there.
+// composeCommand is $COMPOSE; without it `docker compose` or docker-compose, whichever is
+// there first.
 func composeCommand(t *testing.T) []string {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "docker", "info").CombinedOutput(); err != nil {
 		t.Fatalf("no Docker engine answers: %s", out)
 	}
-	for _, c := range [][]string{strings.Fields(os.Getenv("COMPOSE")), {"docker", "compose"}, {"docker-compose"}} {
-		if len(c) == 0 {
-			continue
-		}
-		if out, err := exec.CommandContext(t.Context(), c[0], append(c[1:], "version", "--short")...).Output(); err == nil {
+	commands := [][]string{{"docker", "compose"}, {"docker-compose"}}
+	if wanted := strings.Fields(os.Getenv("COMPOSE")); len(wanted) > 0 {
+		commands = [][]string{wanted}
+	}
+	for _, c := range commands {
+		out, err := exec.CommandContext(t.Context(), c[0], append(slices.Clone(c[1:]), "version", "--short")...).Output()
+		if err == nil {
 			t.Logf("%s %s", strings.Join(c, " "), strings.TrimSpace(string(out)))
 			return c
 		}
 	}
-	t.Fatal("neither `docker compose` nor docker-compose is there (Debian: apt-get install docker-compose)")
+	t.Fatalf("none of %q is there (Debian: apt-get install docker-compose)", commands)
 	return nil
 }
 
