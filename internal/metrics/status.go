@@ -53,11 +53,11 @@ func newStatusCollector(o ServerOptions) *statusCollector {
 		started:        desc("worker_starts_total", "Worker processes that were started.", "queue"),
 		died:           desc("worker_deaths_total", "Worker processes that ended unasked.", "queue"),
 		bad:            desc("workers_failing", "1 if the workers of a queue cannot be started.", "queue"),
-		milter:         desc("milter_workers", "Processes that serve MTAs, with milter.workers above 0.", "state"),
-		milterMax:      desc("milter_workers_wanted", "As many of them as there should be."),
-		milterStarted:  desc("milter_worker_starts_total", "Of them, those that were started."),
-		milterDied:     desc("milter_worker_deaths_total", "Of them, those that ended unasked."),
-		milterBad:      desc("milter_workers_failing", "1 if one of them cannot be started."),
+		milter:         desc("milter_workers", "Processes for MTAs (milter.workers) that there are.", "state"),
+		milterMax:      desc("milter_workers_wanted", "Processes for MTAs (milter.workers) that there should be."),
+		milterStarted:  desc("milter_worker_starts_total", "Processes for MTAs (milter.workers) that were started."),
+		milterDied:     desc("milter_worker_deaths_total", "Processes for MTAs (milter.workers) that ended unasked."),
+		milterBad:      desc("milter_workers_failing", "1 if a process for MTAs (milter.workers) cannot be started."),
 	}
 }
 
