@@ -153,28 +153,36 @@ func takeOver(t *testing.T, d *debian, deb string) {
 	_ = open.Close()
 }
 
-// noTakeOver has a main process that does not know the signal.
+// noTakeOver has main processes that do not hand over: the one that serves goes on, and one
+// that has ended is started again. The file of secrets is for systemd to read, whose syntax
+// is not the shell's.
 func noTakeOver(t *testing.T, d *debian, deb string) {
 	t.Helper()
 	systemd(t, d)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	old := d.read("run/main.pid")
-	deaf := d.command(ctx, "sh", "-c", "trap '' USR2; echo; exec sleep 1000")
-	out, err := deaf.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := deaf.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cancel(); _ = deaf.Wait() }()
-	if _, err := out.Read(make([]byte, 1)); err != nil { // from here on it is deaf
-		t.Fatal(err)
-	}
-	asked := func(says string) string {
+	d.write("etc/default/pmilterd", "RUN=$(touch /tmp/run)\nTICKS=`touch /tmp/run`\nWORDS=two words\ntouch /tmp/run\n", 0o600)
+	upgrade := func(main, says string) string {
 		t.Helper()
-		d.write("run/main.pid", strconv.Itoa(deaf.Process.Pid), 0o644)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cmd := d.command(ctx, "sh", "-c", main)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil { // from here on it is as it is
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = cmd.Wait()
+		}()
+		defer func() { cancel(); <-ended }()
+		d.write("run/main.pid", strconv.Itoa(cmd.Process.Pid), 0o644)
 		d.write("run/systemctl.log", "", 0o644)
 		output(t, exec.CommandContext(t.Context(), "cp", deb, filepath.Join(d.dir, "pmilterd.deb")))
 		said := d.run("env", "PMILTERD_HANDOVER_SECONDS=2", "dpkg", "--install", "/pmilterd.deb")
@@ -182,24 +190,23 @@ func noTakeOver(t *testing.T, d *debian, deb string) {
 			t.Error(err)
 		}
 		if !strings.Contains(said, says) {
-			t.Errorf("dpkg said %q, want %q in it", said, says)
+			t.Errorf("%s: dpkg said %q, want %q in it", main, said, says)
 		}
 		return d.read("run/systemctl.log")
 	}
-	if log := asked("restarting"); !strings.Contains(log, "restart pmilterd.service") || !strings.Contains(log, "daemon-reload") {
+	const deaf, mortal = "trap '' USR2; echo; exec sleep 1000", "echo; exec sleep 1000"
+	if log := upgrade(deaf, "serves on"); strings.Contains(log, "start") || !strings.Contains(log, "daemon-reload") {
 		t.Errorf("deaf: systemctl was asked\n%s", log)
 	}
-	good := d.read("etc/pmilter/pmilter.toml")
-	d.write("etc/pmilter/pmilter.toml", "nonsense = 5\n"+good, 0o644)
-	if log := asked("serves on"); strings.Contains(log, "restart") {
-		t.Errorf("with a configuration that is wrong: systemctl was asked\n%s", log)
+	if log := upgrade(mortal, "has ended"); !strings.Contains(log, "start pmilterd.service") {
+		t.Errorf("ended: systemctl was asked\n%s", log)
 	}
-	d.write("etc/pmilter/pmilter.toml", good, 0o644)
 	d.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
-	if log := asked(""); strings.Contains(log, "restart") || strings.Contains(log, "MainPID") {
+	if log := upgrade(deaf, ""); strings.Contains(log, "start") || strings.Contains(log, "MainPID") {
 		t.Errorf("against the policy: systemctl was asked\n%s", log)
 	}
-	d.run("rm", "/usr/sbin/policy-rc.d")
+	d.run("test", "!", "-e", "/tmp/run")
+	d.run("rm", "/usr/sbin/policy-rc.d", "/etc/default/pmilterd")
 	d.write("run/main.pid", old, 0o644)
 }
 

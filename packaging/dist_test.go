@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -78,6 +79,52 @@ func checkArchive(t *testing.T, data []byte) {
 		t.Error("the licences lack goja's")
 	}
 	checkBOM(t, files["pmilterd.cdx.json"])
+}
+
+// TestOtherArchitecture: what is made for arm64, wherever that is, is for arm64.
+func TestOtherArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the server twice")
+	}
+	dir := t.TempDir()
+	output(t, exec.CommandContext(t.Context(), "make", "-C", "..", "tmp/bin/dist/.tools", "--no-print-directory"))
+	cmd := exec.CommandContext(t.Context(), "./dist", dir, "arm64")
+	cmd.Env = append(os.Environ(), "VERSION=v1.2.3", "SOURCE_DATE_EPOCH=1767225600")
+	output(t, cmd)
+
+	output(t, exec.CommandContext(t.Context(), "tar", "-C", dir, "-xzf", filepath.Join(dir, "pmilterd-v1.2.3-linux-arm64.tar.gz")))
+	checkStaticARM64(t, filepath.Join(dir, "pmilterd-v1.2.3-linux-arm64", "pmilterd"))
+	bom, err := os.ReadFile(filepath.Join(dir, "pmilterd-v1.2.3-linux-arm64.cdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBOM(t, bom)
+	if _, err := exec.LookPath("dpkg-deb"); err != nil {
+		leaveOut(t, "no dpkg-deb")
+	}
+	deb := filepath.Join(dir, "pmilterd_1.2.3_arm64.deb")
+	if got := output(t, exec.CommandContext(t.Context(), "dpkg-deb", "--field", deb, "Architecture")); got != "arm64\n" {
+		t.Errorf("the package is for %q", got)
+	}
+	output(t, exec.CommandContext(t.Context(), "dpkg-deb", "--extract", deb, filepath.Join(dir, "root")))
+	checkStaticARM64(t, filepath.Join(dir, "root/usr/bin/pmilterd"))
+}
+
+func checkStaticARM64(t *testing.T, binary string) {
+	t.Helper()
+	f, err := elf.Open(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Machine != elf.EM_AARCH64 {
+		t.Errorf("%s is for %v", binary, f.Machine)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			t.Errorf("%s is not static", binary)
+		}
+	}
 }
 
 // checkBOM: the list of what the binary is made of has what we know to be in it.
