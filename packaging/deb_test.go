@@ -201,6 +201,11 @@ func noTakeOver(t *testing.T, d *debian, deb string) {
 	if log := upgrade(mortal, "has ended"); !strings.Contains(log, "start pmilterd.service") {
 		t.Errorf("ended: systemctl was asked\n%s", log)
 	}
+	d.run("systemctl", "mask", "pmilterd.service")
+	if log := upgrade(mortal, "serves on"); strings.Contains(log, "MainPID") {
+		t.Errorf("masked: systemctl was asked\n%s", log)
+	}
+	d.run("systemctl", "unmask", "pmilterd.service")
 	d.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
 	if log := upgrade(deaf, ""); strings.Contains(log, "start") || strings.Contains(log, "MainPID") {
 		t.Errorf("against the policy: systemctl was asked\n%s", log)

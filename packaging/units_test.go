@@ -1,6 +1,7 @@
 package packaging_test
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pmilter/internal/config"
 )
@@ -88,6 +91,50 @@ func TestUnitWaitsForTheDrain(t *testing.T) {
 	const underWay = 5 * time.Second // a message, after the drain
 	if drain := config.Default().Milter.DrainTimeout + underWay; stop <= drain || stop <= time.Minute {
 		t.Errorf("TimeoutStopSec is %v; a drain takes %v, a job a minute", stop, drain)
+	}
+}
+
+// TestStopOfTheUnitWaits: systemctl stop returns when the main process has ended, whoever
+// has started it. After an upgrade by SIGUSR2 systemd alone would send SIGKILL at once.
+func TestStopOfTheUnitWaits(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("systemd/pmilterd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^ExecStop=/bin/sh -c '(.*)'$`).FindSubmatch(data)
+	if m == nil {
+		t.Fatal("no ExecStop")
+	}
+	main := exec.CommandContext(t.Context(), "sh", "-c", "trap 'sleep 0.5; echo drained; exit' TERM; echo serving; while :; do sleep 0.1; done")
+	out, err := main.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := main.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("it does not serve")
+	}
+	ended := make(chan struct{})
+	var said []byte
+	go func() {
+		defer close(ended)
+		for lines.Scan() {
+			said = append(said, lines.Bytes()...)
+		}
+		_ = main.Wait()
+	}()
+	stop := exec.CommandContext(t.Context(), "/bin/sh", "-c", string(m[1]))
+	stop.Env = append(os.Environ(), "MAINPID="+strconv.Itoa(main.Process.Pid))
+	output(t, stop)
+	if unix.Kill(main.Process.Pid, 0) == nil {
+		t.Error("the main process still runs")
+	}
+	if <-ended; string(said) != "drained" {
+		t.Errorf("it said %q", said)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 func (r *running) beat(ctx context.Context) {
 	lines := r.notify.statusLine(r.line(ctx))
 	if r.notify.watchdog > 0 {
-		if err := r.serving.alive(r.notify.watchdog); err != nil {
+		// One that drains takes no connections, and has its deadline.
+		if err := r.serving.alive(r.notify.watchdog); err != nil && !r.drains() {
 			r.o.Log.Error("no sign of life for the service manager, which may restart the server", zap.Error(err))
 		} else {
 			lines = append(lines, "WATCHDOG=1")

@@ -93,7 +93,8 @@ func TestWatchdogNeedsTheMainLoop(t *testing.T) {
 	}
 }
 
-// TestWatchdogNeedsListeners: a server that accepts from fewer than it should is not alive.
+// TestWatchdogNeedsListeners: a server that accepts from fewer than it should is not alive,
+// unless it drains.
 func TestWatchdogNeedsListeners(t *testing.T) {
 	m := newManager(t)
 	s := one(t, `export function mail() {}`)
@@ -105,8 +106,13 @@ func TestWatchdogNeedsListeners(t *testing.T) {
 	if got := m.hears(plenty); !strings.HasPrefix(got, "STATUS=0 connections, scripts ") || strings.Contains(got, "WATCHDOG=1") {
 		t.Errorf("%q", got)
 	}
-	if len(s.entries("no sign of life for the service manager, which may restart the server")) != 1 {
-		t.Error("nothing in the log")
+	close(r.draining)
+	r.beat(t.Context())
+	if got := m.hears(plenty); !strings.Contains(got, "WATCHDOG=1") {
+		t.Errorf("draining: %q", got)
+	}
+	if n := len(s.entries("no sign of life for the service manager, which may restart the server")); n != 1 {
+		t.Errorf("the log says it %d times", n)
 	}
 }
 
