@@ -16,7 +16,7 @@ import (
 )
 
 // fakes makes workers that are goroutines. A job says what they do: "sleep 3s",
-// "die", "leave"; others are answered with themselves.
+// "die", "leave", "quit 1m"; others are answered with themselves.
 type fakes struct {
 	*testing.T // of the bubble
 	mu         sync.Mutex
@@ -75,6 +75,10 @@ func (f *fakes) start(*prefork.Options) (*prefork.Fake, error) {
 					theirs.Close()
 				case "leave":
 					return job, true
+				case "quit": // asks to end, as at a SIGTERM, and takes its time with the job
+					cancel()
+					d, _ := time.ParseDuration(rest)
+					time.Sleep(d)
 				}
 				return append(job, fmt.Sprint(" by ", id)...), false
 			}, nil
