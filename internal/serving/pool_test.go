@@ -44,10 +44,12 @@ type what struct {
 	Remark  string
 	Die     bool // instead of getting it ready
 	Trouble string
-	Only    string // of the above, in the process in whose place this is a file
-	Grow    int    // bytes to hold
-	Trace   string // a file that gets a line of what each process does, and when: in their order
-	Slow    string // where this file is, one process takes its time to hold, or to get ready
+	Only    string   // of the above, in the process in whose place this is a file
+	Grow    int      // bytes to hold
+	Trace   string   // a file that gets a line of what each process does, and when: in their order
+	Ills    []string // what each of its first looks at itself finds; each look is in Trace
+	Gate    string   // while this file is there, it does not get ready
+	Slow    string   // where this file is, one process takes its time to hold, or to get ready
 }
 
 // trace notes what a process does.
@@ -69,6 +71,16 @@ func (w what) slow() {
 	if w.Slow != "" && os.Remove(w.Slow) == nil {
 		w.trace("slow")
 		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// wait waits for the gate to be gone.
+func (w what) wait() {
+	for w.Gate != "" {
+		if _, err := os.Stat(w.Gate); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -125,9 +137,10 @@ func (p *process) Prepare(_ context.Context, set json.RawMessage) (serving.Prepa
 	if err := json.Unmarshal(set, &w); err != nil {
 		return nil, err
 	}
-	if w.Slow != "" {
+	if w.Slow != "" || w.Gate != "" {
 		w.trace("prepare %d", w.Version)
 		w.slow()
+		w.wait()
 	}
 	if w.mine() {
 		switch {
@@ -187,6 +200,12 @@ func (p *process) Report() json.RawMessage {
 func (p *process) Trouble() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.set.Ills) > 0 {
+		ill := p.set.Ills[0]
+		p.set.Ills = p.set.Ills[1:]
+		p.set.trace("look %d", len(p.set.Ills))
+		return ill
+	}
 	if p.set.Trouble != "" && p.used.Load() > 0 {
 		return p.set.Trouble
 	}
