@@ -69,7 +69,7 @@ func TestFaultOfASuccessor(t *testing.T) {
 	cancel(errors.New("it was late"))
 	for name, tt := range map[string]struct {
 		command string
-		ctx     context.Context //nolint:containedctx // of a case
+		ctx     context.Context
 		want    []string
 		not     string
 	}{

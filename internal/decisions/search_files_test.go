@@ -18,7 +18,7 @@ func TestSearchWhileFilesMove(t *testing.T) {
 	dir := logOf(t, map[string]string{
 		"decisions-20260301T060000.000000000Z.jsonl": stored("abc"),
 		"decisions-20260301T080000.000000000Z.jsonl": stored("def"),
-		"decisions.jsonl":                            stored("ghi"),
+		"decisions.jsonl": stored("ghi"),
 	})
 	// Both names at once: so it looks to who opened the one and lists the other.
 	if err := os.Link(filepath.Join(dir, "decisions.jsonl"), filepath.Join(dir, "decisions-20260301T100000.000000000Z.jsonl")); err != nil {

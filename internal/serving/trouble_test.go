@@ -153,7 +153,9 @@ func TestStopInASwitch(t *testing.T) {
 	ready(t, p)
 	touch(t, gate)
 	switched := make(chan error, 1)
-	go func() { switched <- p.Switch(context.Background(), what{Version: 2, Trace: trace, Gate: gate}.encode()) }()
+	go func() {
+		switched <- p.Switch(context.Background(), what{Version: 2, Trace: trace, Gate: gate}.encode())
+	}()
 	until(t, "that both get ready", func() bool { return strings.Count(strings.Join(lines(t, trace), " "), "_prepare_2") == 2 })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
