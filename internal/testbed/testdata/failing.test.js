@@ -72,4 +72,4 @@ describe("hooks", () => {
 test("recursion", () => { const f = () => f(); f(); });
 test("recursion across promises", async () => { const f = async () => { await f(); }; await f(); });
 test("after that, too, the file goes on", () => {});
-test("sessions without end", async () => { for (;;) await session(); });
+test("sessions without end", async () => { for (;;) await session(); }, 60_000);
