@@ -58,7 +58,7 @@ const (
 	hostileMemory = 256 << 20 // [handler] memory
 	memoryMargin  = hostileMemory + 256<<20 + 256<<20
 	lateness      = time.Second // of an honest message, on a quiet machine
-	busy          = 8           // times that on one that does something else, too
+	busy          = 5           // times that on one that does something else, too
 )
 
 // Scripts do their worst while honest mail flows, and honest mail does not suffer:
